@@ -1,0 +1,1 @@
+"""Fairlead: a Kubernetes-ready microservice framework."""
