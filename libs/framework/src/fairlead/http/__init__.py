@@ -1,0 +1,1 @@
+"""Facts of HTTP, without input or output."""

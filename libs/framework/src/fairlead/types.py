@@ -1,0 +1,23 @@
+"""Aliases that more than one room uses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeAlias
+
+Handler: TypeAlias = Callable[..., Any]
+"""What is registered for a route: `(request, **path_parameters)`, plain or async."""
+
+Listener: TypeAlias = Callable[..., Coroutine[Any, Any, Any] | None]
+"""`(app)` or `(app, loop)`, plain or async."""
+
+ErrorHandler: TypeAlias = Callable[[Any, Any], Any]
+"""`(request, exception) -> response`, plain or async."""
+
+Middleware: TypeAlias = Callable[..., Any]
+"""`(request)` before the handler, `(request, response)` after it, plain or async; an answer other than None replaces."""
+
+HeaderItems: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+Check: TypeAlias = Callable[[], Awaitable[Any]]
+"""A health check: raises when unwell."""
