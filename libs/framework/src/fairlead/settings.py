@@ -88,7 +88,8 @@ def load_settings(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
     optional and constrained (``Annotated[int, Meta(ge=1)]``) forms of them. A ``__post_init__`` of the struct may raise
     ValueError for what concerns several fields at once.
 
-    Raises `ConfigurationError` that names every missing or malformed field, and TypeError when `cls` is not frozen.
+    Raises `ConfigurationError` that names every missing or malformed field; TypeError when `cls` is not frozen and
+    NotImplementedError when a field has a type that no text can give.
     """
     if not cls.__struct_config__.frozen:
         raise TypeError(f"{cls.__qualname__} must be declared with frozen=True")
@@ -108,7 +109,7 @@ def load_settings(cls: type[T], environ: Mapping[str, str] | None = None) -> T:
         except _Problem as problem:
             problems.append(str(problem))
     if problems:
-        raise ConfigurationError("; ".join(problems))
+        raise ConfigurationError(*problems)
     try:
         return cls(**values)
     except ValueError as error:
@@ -178,7 +179,7 @@ def _prepare(text: str, kind: inspect.Type) -> Any:
 def _construct(cls: type[Any], value: Any) -> Any:
     if cls is Secret or issubclass(cls, Path):
         return cls(value)
-    raise TypeError(f"a settings field cannot have the type {cls.__qualname__}")
+    raise NotImplementedError(f"a settings field cannot have the type {cls.__qualname__}")
 
 
 def _explain(error: msgspec.ValidationError) -> str:
