@@ -1,0 +1,128 @@
+"""One Redis (or Valkey) client for each worker: time-outs, reconnecting, a health check, 503 while it is away, closed last.
+
+How this works. `attach` makes a client of redis-py over a pool that opens connections on first use, so a service starts while
+Redis is away and recovers alone when it is back. What a caller may count on:
+
+- *Connecting is retried, commands are not.* Before a command is sent, its connection is checked; one that the server has closed
+  meanwhile (a restart, an idle time-out) is replaced, with a short back-off. Once a command is on its way, a lost connection
+  is an error: the server may have run it, and a second XADD or INCR would be wrong. Repeat by hand what is safe to repeat.
+- *Everything ends.* Connecting, sending, reading an answer and waiting for a free connection each have a time-out. A blocking
+  read must block for less than `timeout_s` (``xread(..., block=2_000)``); one that waits longer looks like a dead server.
+- *An outage is an answer.* redis-py's ConnectionError and TimeoutError that leave a handler become a 503 with Retry-After. Code
+  that has something better to do catches them; tasks see them as they are.
+
+Rejected: redis-py's own retry policy (it repeats every command, whatever it does), one connection for all (a blocking read
+stops the rest), a wrapper class around the client (pipelines, scripts, locks and pubsub would all need their own).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError, TimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from fairlead.errors import ConfigurationError, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from fairlead.app import App
+    from fairlead.request import Request
+
+__all__ = ["OUTAGE", "attach"]
+
+OUTAGE: Final = (ConnectionError, TimeoutError)
+"""What redis-py raises while the server is away, slow, starting or refusing the password: worth trying again later."""
+
+CONNECT_RETRIES: Final = 2
+CONNECT_BACKOFF_S: Final = 0.05
+CONNECT_BACKOFF_LIMIT_S: Final = 0.2
+"""Three tries in about 0.15 s: as long as a server needs to restart, and short enough for a request that waits."""
+
+
+def attach(
+    app: App[Any, Any],
+    url: str,
+    *,
+    name: str = "redis",
+    critical: bool = True,
+    max_connections: int = 50,
+    timeout_s: float = 5.0,
+    connect_timeout_s: float = 2.0,
+    pool_timeout_s: float = 1.0,
+    retry_after_s: int = 1,
+) -> Redis:
+    """Give `app` a Redis client; call it once per server, before the app starts.
+
+    `url` is ``redis://``, ``rediss://`` (TLS) or ``unix://``; what its query string says goes before the arguments here.
+    `name` and `critical` are those of the readiness check: an app that can serve without Redis passes ``critical=False``.
+    `timeout_s` limits each command, `pool_timeout_s` the wait for one of the `max_connections`, `retry_after_s` is what a 503
+    tells the client.
+
+    Nothing connects before the first command. The client is closed at shutdown after everything that was attached later.
+    Raises `ConfigurationError` for a malformed URL; the message never holds the URL, which may carry a password.
+    """
+    client = Redis.from_pool(
+        _pool(
+            url,
+            max_connections=max_connections,
+            timeout=pool_timeout_s,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=connect_timeout_s,
+        )
+    )
+
+    async def check() -> None:
+        await client.ping()
+
+    @app.exception(*OUTAGE)
+    def answer_outage(request: Request, exception: Exception) -> None:
+        raise ServiceUnavailable("The service can't reach its store right now", retry_after=retry_after_s) from exception
+
+    @app.after_server_stop
+    async def close(app: App[Any, Any]) -> None:
+        await client.aclose()
+
+    app.health.add(name, check, critical=critical)
+    return client
+
+
+def _pool(url: str, **limits: Any) -> _Pool:
+    try:
+        return _Pool.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            # Off: a vendor's extension that costs a round trip per connection, and while it is on the pool hands out
+            # connections that the server has closed.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **limits,
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"Redis URL: {_without_url(error)}") from None
+
+
+def _without_url(error: ValueError) -> str:
+    """redis-py's messages name the parameter or the scheme; urllib's quote a part of the URL, which may be the password."""
+    message = str(error)
+    return message if message.startswith(("Redis URL", "Invalid value for")) else "malformed host or port"
+
+
+class _Pool(BlockingConnectionPool):
+    """Waits for a free connection rather than refusing, and hands out connections that are open, retrying to open them."""
+
+    _opening: Final = Retry(
+        ExponentialWithJitterBackoff(base=CONNECT_BACKOFF_S, cap=CONNECT_BACKOFF_LIMIT_S),
+        CONNECT_RETRIES,
+        supported_errors=(ConnectionError,),  # not TimeoutError: waiting once for a silent host is enough
+    )
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        open_connection = super().ensure_connection
+
+        async def close(error: Exception) -> None:
+            await connection.disconnect(nowait=True)
+
+        await self._opening.call_with_retry(lambda: open_connection(connection), close)
