@@ -1,0 +1,1 @@
+"""Supervisor, worker processes and what lies between them."""
