@@ -1,0 +1,88 @@
+"""A snapshot as text for Prometheus: format 0.0.4, or OpenMetrics 1.0 for a scraper that prefers it.
+
+The two differ less than they look: OpenMetrics names a counter's family without `_total`, and ends with `# EOF`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from math import inf, isfinite, isnan
+
+from fairlead.telemetry.snapshot import Family, Snapshot, Value
+
+__all__ = ["OPENMETRICS", "PROMETHEUS", "negotiate", "render"]
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def negotiate(accept: str | None) -> str:
+    """The content type to answer with: OpenMetrics only for a client that names it (Prometheus does, with the highest weight)."""
+    for offer in (accept or "").split(","):
+        media_type, *parameters = (part.strip().lower() for part in offer.split(";"))
+        if media_type == "application/openmetrics-text" and not any(_is_refusal(parameter) for parameter in parameters):
+            return OPENMETRICS
+    return PROMETHEUS
+
+
+def _is_refusal(parameter: str) -> bool:
+    name, _, weight = parameter.partition("=")
+    return name == "q" and weight.strip("0") in ("", ".")
+
+
+def render(snapshot: Snapshot, content_type: str = PROMETHEUS) -> bytes:
+    """The text of every family, sorted by name; `content_type` is one of the two that `negotiate` returns."""
+    is_openmetrics = content_type == OPENMETRICS
+    lines: list[str] = []
+    for name in sorted(snapshot):
+        family = snapshot[name]
+        title = name.removesuffix("_total") if is_openmetrics and family["kind"] == "counter" else name
+        lines.append(f"# HELP {title} {_escape_help(family['help'])}")
+        lines.append(f"# TYPE {title} {family['kind']}")
+        lines += _samples(name, family)
+    if is_openmetrics:
+        lines.append("# EOF")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _samples(name: str, family: Family) -> Iterator[str]:
+    for values, value in sorted(family["series"], key=lambda series: series[0]):
+        labels = [f'{label}="{_escape_label(text)}"' for label, text in zip(family["labels"], values, strict=True)]
+        if family["kind"] == "histogram":
+            yield from _histogram(name, labels, family["bounds"], value)
+        elif family["kind"] == "summary":
+            assert isinstance(value, list)
+            yield f"{name}_sum{_braces(labels)} {_number(value[0])}"
+            yield f"{name}_count{_braces(labels)} {_number(value[1])}"
+        else:
+            assert not isinstance(value, list)
+            yield f"{name}{_braces(labels)} {_number(value)}"
+
+
+def _histogram(name: str, labels: list[str], bounds: Sequence[float], value: Value) -> Iterator[str]:
+    assert isinstance(value, list)
+    counts = list(accumulate(value[1:]))
+    for bound, count in zip([*bounds, inf], counts, strict=True):
+        upper = f'le="{_number(float(bound))}"'
+        yield f"{name}_bucket{_braces([*labels, upper])} {_number(count)}"
+    yield f"{name}_sum{_braces(labels)} {_number(value[0])}"
+    yield f"{name}_count{_braces(labels)} {_number(counts[-1])}"
+
+
+def _braces(labels: list[str]) -> str:
+    return "{" + ",".join(labels) + "}" if labels else ""
+
+
+def _number(value: float) -> str:
+    if isfinite(value):
+        return repr(value)
+    return "NaN" if isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def _escape_label(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")

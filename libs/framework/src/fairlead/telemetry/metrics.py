@@ -1,0 +1,118 @@
+"""Rate, errors and duration of each route; and the front door of the metrics: every public name of them can be had here.
+
+Instruments of one's own are made by `registry` (`instruments`); a worker sends `registry.snapshot()`; the supervisor keeps an
+`Aggregate` of them (`snapshot`) and answers `/metrics` with `render(aggregate.merged(), negotiate(accept))` (`exposition`).
+
+One list of numbers per (route, method, status): a count for each bucket of the duration, then the sum of the durations and of the bytes sent.
+Counting a request is one dictionary look-up and three additions; names, labels and cumulative buckets are made when somebody reads.
+
+Labels follow OpenTelemetry's semantic conventions. The route is its template (`/products/<id:uuid>`), never a path; a request that no
+route took is `_unmatched`, and a method that is not registered is `_OTHER`, so a client can't invent series.
+
+PERF: `observe` costs 0.23 µs (benchmarks/pieces.py); `route`, `method` and `status` as one tuple are faster to look up than nested
+dictionaries, and a list of numbers is faster to change than slots of an object.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+from fairlead.telemetry.exposition import OPENMETRICS, PROMETHEUS, negotiate, render
+from fairlead.telemetry.instruments import (
+    DURATION_BOUNDS_S,
+    OTHER,
+    Collector,
+    Counter,
+    Gauge,
+    Histogram,
+    Registry,
+    registry,
+)
+from fairlead.telemetry.snapshot import Aggregate, Family, Kind, Snapshot, Value, merge
+
+__all__ = [
+    "DURATION_BOUNDS_S",
+    "OPENMETRICS",
+    "OTHER",
+    "PROMETHEUS",
+    "Aggregate",
+    "Collector",
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "Registry",
+    "RequestMetrics",
+    "Snapshot",
+    "merge",
+    "negotiate",
+    "registry",
+    "render",
+    "route_template",
+]
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+"""Registered methods that get a label of their own (RFC 9110 §9, RFC 5789, and QUERY)."""
+
+UNMATCHED = "_unmatched"
+LABELS = ["http_request_method", "http_route", "http_response_status_code"]
+
+_BUCKETS = len(DURATION_BOUNDS_S) + 1
+_DURATION = _BUCKETS
+_BYTES = _BUCKETS + 1
+
+
+def route_template(request: Any) -> str:
+    """The template of the route that took the request, or `_unmatched`."""
+    return getattr(request.route, "uri_template", None) or UNMATCHED
+
+
+class RequestMetrics:
+    """Counts requests. One per worker, called on the loop's thread; a `Collector` for the registry."""
+
+    def __init__(self, max_series: int = 5_000) -> None:
+        self._max_series = max_series
+        self._by_request: dict[tuple[Any, str, int], list[float]] = {}
+        self._by_labels: dict[tuple[str, str, str], list[float]] = {}
+
+    def observe(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
+        """Count one finished request: the observer's contract of the server."""
+        try:
+            series = self._by_request[request.route, request.method, status]
+        except KeyError:
+            series = self._series(request, status)
+        series[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
+        series[_DURATION] += duration_s
+        series[_BYTES] += body_bytes
+
+    def _series(self, request: Any, status: int) -> list[float]:
+        method = request.method if request.method in METHODS else OTHER
+        labels = (method, route_template(request), str(status))
+        if labels not in self._by_labels and len(self._by_labels) >= self._max_series:
+            labels = (OTHER, OTHER, OTHER)
+        series = self._by_labels.setdefault(labels, [0] * (_BUCKETS + 2))
+        if method is not OTHER and len(self._by_request) < self._max_series:
+            self._by_request[request.route, method, status] = series
+        return series
+
+    def collect(self) -> Snapshot:
+        """Both families: the histogram of durations, and the bytes of the bodies sent."""
+        durations: list[tuple[list[str], Value]] = []
+        bodies: list[tuple[list[str], Value]] = []
+        for labels, series in list(self._by_labels.items()):
+            counts = series[:_BUCKETS]
+            durations.append((list(labels), [series[_DURATION], *counts]))
+            bodies.append((list(labels), [series[_BYTES], sum(counts)]))
+        return {
+            "http_server_request_duration_seconds": _family(
+                "histogram",
+                "Duration of HTTP requests, from the head's arrival to the last byte handed to the socket.",
+                durations,
+            ),
+            "http_server_response_body_size_bytes": _family("summary", "Size of the bodies sent.", bodies),
+        }
+
+
+def _family(kind: Kind, help: str, series: list[tuple[list[str], Value]]) -> Family:
+    bounds = list(DURATION_BOUNDS_S) if kind == "histogram" else []
+    return {"kind": kind, "help": help, "labels": LABELS, "bounds": bounds, "combine": "sum", "series": series}

@@ -1,0 +1,117 @@
+"""What one process has counted, as plain data, and how the counts of many processes become one.
+
+A worker sends its snapshot through the control channel; the supervisor adds them up and answers `/metrics`. So a snapshot is made of
+dicts, lists, strings and numbers only (msgpack and JSON carry it), it is *cumulative*, and it describes itself: the supervisor never
+imports the code that counted.
+
+    {"http_server_request_duration_seconds": {
+        "kind": "histogram", "help": "…", "labels": ["http_route", …], "bounds": [0.005, …], "combine": "sum",
+        "series": [[["/products", …], [sum, n0, n1, …]], …]}}
+
+A counter's or gauge's value is a number; a histogram's is its sum followed by the count of each bucket (not cumulative, the last one
+is +Inf); a summary's is its sum and its count.
+
+`merge` is associative and commutative (exactly for whole numbers, up to rounding for fractions), so it doesn't matter in which order
+workers report, nor that the dead are added up before the living. Two workers of different versions may describe one name
+differently while a rolling restart is under way: the greater description wins and the other's series are left out, because
+Prometheus refuses a family that comes in two shapes.
+
+Rejected: the files that prometheus_client's multiprocess mode keeps in a shared directory. They grow with each process that ever ran, and
+a read-only root file system has no place for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal, TypeAlias, TypedDict
+
+__all__ = ["Aggregate", "Combine", "Family", "Kind", "Snapshot", "Value", "merge"]
+
+Kind: TypeAlias = Literal["counter", "gauge", "histogram", "summary"]
+Combine: TypeAlias = Literal["sum", "max", "min"]
+Value: TypeAlias = float | list[float]
+
+
+class Family(TypedDict):
+    """All series of one name."""
+
+    kind: Kind
+    help: str
+    labels: list[str]
+    bounds: list[float]
+    combine: Combine
+    series: list[tuple[list[str], Value]]
+
+
+Snapshot: TypeAlias = dict[str, Family]
+
+
+def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The sum of all snapshots; gauges are combined as they ask for. The arguments are left as they are."""
+    gathered: dict[str, list[Family]] = {}
+    for snapshot in snapshots:
+        for name, family in snapshot.items():
+            gathered.setdefault(name, []).append(family)
+    return {name: _merge_families(gathered[name]) for name in sorted(gathered)}
+
+
+def _merge_families(families: list[Family]) -> Family:
+    shape = max(map(_shape, families))
+    alike = [family for family in families if _shape(family) == shape]
+    combine = alike[0]["combine"]
+    values: dict[tuple[str, ...], Value] = {}
+    for family in alike:
+        for labels, value in family["series"]:
+            key = tuple(labels)
+            values[key] = _combine(values[key], value, combine) if key in values else value
+    return {
+        "kind": alike[0]["kind"],
+        "help": max(family["help"] for family in alike),
+        "labels": list(alike[0]["labels"]),
+        "bounds": list(alike[0]["bounds"]),
+        "combine": combine,
+        "series": [(list(key), values[key]) for key in sorted(values)],
+    }
+
+
+def _shape(family: Family) -> tuple[Any, ...]:
+    return family["kind"], tuple(family["labels"]), tuple(family["bounds"]), family["combine"]
+
+
+def _combine(left: Value, right: Value, combine: Combine) -> Value:
+    if isinstance(left, list) and isinstance(right, list):
+        return [a + b for a, b in zip(left, right, strict=True)]
+    assert not isinstance(left, list) and not isinstance(right, list)
+    if combine == "max":
+        return max(left, right)
+    if combine == "min":
+        return min(left, right)
+    return left + right
+
+
+class Aggregate:
+    """The counts of a pod: the newest snapshot of each living worker, and the total of those that are gone.
+
+    A worker is known by a key that is never used twice (its pid and start, or a running number, not its place among the workers):
+    what a dead worker had counted stays in the sum, so that a counter never goes down. What it counted after its last snapshot
+    is lost with it. Gauges die with their worker.
+    """
+
+    def __init__(self) -> None:
+        self._living: dict[Hashable, Snapshot] = {}
+        self._retired: Snapshot = {}
+
+    def update(self, key: Hashable, snapshot: Snapshot) -> None:
+        """Take a worker's newest snapshot in place of its last one."""
+        self._living[key] = snapshot
+
+    def retire(self, key: Hashable) -> None:
+        """The worker has ended: keep its counters. A key that never reported is no error."""
+        last = self._living.pop(key, {})
+        self._retired = merge(
+            [self._retired, {name: family for name, family in last.items() if family["kind"] != "gauge"}]
+        )
+
+    def merged(self) -> Snapshot:
+        """The sum over the living and the dead."""
+        return merge([self._retired, *self._living.values()])
