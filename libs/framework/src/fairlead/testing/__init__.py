@@ -1,0 +1,1 @@
+"""Testing a Fairlead application: the pytest plugin, clients in memory and clients over a real socket."""
