@@ -72,13 +72,9 @@ def _normalised(fields: dict[str, str]) -> dict[str, str]:
     for name, value in fields.items():
         if name in ("for", "by"):
             result[name] = _address(value)
-        elif name == "proto" and value.lower() in ("http", "https", "ws", "wss"):
+        elif name == "proto" and value.lower() in ("http", "https", "ws", "wss") or name == "host" and _HOST(value):
             result[name] = value.lower()
-        elif name == "host" and _HOST(value):
-            result[name] = value.lower()
-        elif name == "port" and value.isdecimal() and 0 < int(value) < 65536:
-            result[name] = value
-        elif name == "path" and value.startswith("/") and value.isprintable():
+        elif name == "port" and value.isdecimal() and 0 < int(value) < 65536 or name == "path" and value.startswith("/") and value.isprintable():
             result[name] = value
     return result
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 from fairlead.types import HeaderItems
 
 T = TypeVar("T")
+_REQUIRED: Any = object()
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
@@ -99,27 +100,27 @@ class Headers(MutableMapping[str, str]):
     def getone(self, name: str) -> str: ...
     @overload
     def getone(self, name: str, default: T) -> str | T: ...
-    def getone(self, name: str, *default: Any) -> Any:
+    def getone(self, name: str, default: Any = _REQUIRED) -> Any:
         """The first value of a field; KeyError without one and without a default."""
         values = self._values.get(name.lower())
         if values:
             return values[0]
-        if default:
-            return default[0]
-        raise KeyError(name)
+        if default is _REQUIRED:
+            raise KeyError(name)
+        return default
 
     @overload
     def getall(self, name: str) -> list[str]: ...
     @overload
     def getall(self, name: str, default: T) -> list[str] | T: ...
-    def getall(self, name: str, *default: Any) -> Any:
+    def getall(self, name: str, default: Any = _REQUIRED) -> Any:
         """All values of a field, in order; KeyError without one and without a default."""
         values = self._values.get(name.lower())
         if values:
             return list(values)
-        if default:
-            return default[0]
-        raise KeyError(name)
+        if default is _REQUIRED:
+            raise KeyError(name)
+        return default
 
     get_all = getall
 
@@ -154,12 +155,3 @@ class Headers(MutableMapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self.multi_items()!r})"
-
-    def encode(self) -> bytes:
-        """The fields as lines of an HTTP/1.1 head. Raises ValueError for a field that would break out of its line."""
-        lines: list[str] = []
-        for name, values in self._values.items():
-            for value in values:
-                check_field(name, value)
-                lines.append(f"{name}: {value}\r\n")
-        return "".join(lines).encode("latin-1")

@@ -1,0 +1,401 @@
+"""What a handler is given.
+
+A request is made for every message, so it stores what the parser has and decodes nothing: each further attribute is computed
+when it is first read and then stays in its slot. PERF: an unset slot costs nothing until `__getattr__` fills it, whereas
+initialising the fifteen lazy attributes to None costs as much as routing.
+
+`exchange` is the way back to the peer: the HTTP/1.1 connection, the ASGI adapter or the test client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from fairlead.errors import BadRequest, UnsupportedMediaType
+from fairlead.http import media
+from fairlead.http.cookies import RequestCookies
+from fairlead.http.forms import Parameters, parse_pairs, parse_parameters
+from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
+from fairlead.http.head import Head, new_request_id, request_id_of
+from fairlead.http.headers import Headers
+
+if TYPE_CHECKING:
+    from fairlead.response import HTTPResponse
+    from fairlead.streaming import RequestStream, ResponseStream
+
+AppT = TypeVar("AppT")
+CtxT = TypeVar("CtxT")
+
+current_request: ContextVar[Request[Any, Any] | None] = ContextVar("fairlead_request", default=None)
+"""The request that the running code belongs to; tasks that it starts inherit it."""
+
+
+class ConnectionInfo:
+    """The connection that a request came over; `ctx` lives as long as the connection does."""
+
+    __slots__ = ("client", "client_ip", "client_port", "ctx", "lost", "server", "server_name", "server_port", "ssl")
+
+    def __init__(self, client: Any = None, server: Any = None, ssl: bool = False, server_name: str = "") -> None:
+        self.ctx = SimpleNamespace()
+        self.lost = False
+        self.ssl = ssl
+        self.server_name = server_name
+        self.client_ip, self.client_port, self.client = _address(client)
+        _, self.server_port, self.server = _address(server)
+
+
+def _address(name: Any) -> tuple[str, int, str]:
+    """(ip, port, printable) of a socket name: a tuple for IP, a path for unix sockets, None when the peer is gone already."""
+    if isinstance(name, tuple):
+        ip = str(name[0])
+        return ip, int(name[1]), f"[{ip}]:{name[1]}" if ":" in ip else f"{ip}:{name[1]}"
+    return "", 0, f"unix:{name}" if name else ""
+
+
+class Exchange(Protocol):
+    """What a request needs from the other side."""
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Addresses and the connection's ctx."""
+
+    def begin_stream(self, request: Request[Any, Any], response: HTTPResponse) -> ResponseStream:
+        """Start a response whose body comes in pieces."""
+
+    def continue_reading(self, request: Request[Any, Any]) -> None:
+        """The handler wants the body: answer `Expect: 100-continue`, take up reading again."""
+
+
+class Request(Generic[AppT, CtxT]):
+    """An HTTP request. Attribute names and meanings are Sanic's; each lazily computed one says what it may raise."""
+
+    __slots__ = (
+        "__weakref__",
+        "_response",
+        "accept",
+        "app",
+        "args",
+        "body",
+        "cookies",
+        "ctx",
+        "exchange",
+        "form",
+        "forwarded",
+        "head",
+        "headers",
+        "id",
+        "json",
+        "match_info",
+        "method",
+        "path",
+        "query_string",
+        "raw_method",
+        "remote_addr",
+        "route",
+        "route_parameters",
+        "stream",
+        "target",
+    )
+
+    app: AppT
+    ctx: CtxT
+    """A namespace for middleware and handlers."""
+    body: bytes
+    """The whole body; empty on streaming routes until `receive_body()`."""
+    stream: RequestStream | None
+    headers: Headers
+    method: str
+    path: str
+    """The path as it was sent (percent-encoded), without the query."""
+    query_string: str
+    args: Parameters
+    """The query string as names with their values: `request.args.get("page")`, `request.args.getlist("tag")`."""
+    cookies: RequestCookies
+    accept: media.AcceptList
+    json: Any
+    """The body as JSON. Raises `BadRequest` (400) for malformed JSON."""
+    form: Parameters
+    """A urlencoded body. Raises `UnsupportedMediaType` (415) for other types."""
+    id: str
+    """The request's id: the client's, when it sent a sane one, else 32 hexadecimal digits unique to this request."""
+    forwarded: dict[str, str]
+    """What trusted proxies say of the client (see `fairlead.http.forwarded`)."""
+    remote_addr: str
+    """The client's address as trusted proxies give it; "" without any."""
+    match_info: dict[str, Any]
+    """The path parameters by name."""
+
+    def __init__(self, app: AppT, exchange: Exchange, raw_method: bytes, target: bytes, head: Head, body: bytes) -> None:
+        self.app = app
+        self.exchange = exchange
+        self.raw_method = raw_method
+        self.target = target
+        self.head = head
+        self.body = body
+        self.route: Any = None
+        self.route_parameters: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        compute = _LAZY.get(name)
+        if compute is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = compute(self)
+        setattr(self, name, value)
+        return value
+
+    def __repr__(self) -> str:
+        return f"<Request: {self.method} {self.path}>"
+
+    # identity
+
+    @staticmethod
+    def get_current() -> Request[Any, Any]:
+        """The request that the running code belongs to. Raises `LookupError` outside of one."""
+        request = current_request.get()
+        if request is None:
+            raise LookupError("no request is being handled here")
+        return request
+
+    @property
+    def name(self) -> str | None:
+        """The route's full name, such as "catalog.products.show"; None where no route was found."""
+        return self.route.name if self.route is not None else None
+
+    @property
+    def endpoint(self) -> str | None:
+        """The same as `name`."""
+        return self.name
+
+    @property
+    def uri_template(self) -> str | None:
+        """The route's path with its parameters' names, such as "/v1/products/<id:uuid>"."""
+        return self.route.path if self.route is not None else None
+
+    # the request line
+
+    @property
+    def version(self) -> str:
+        """The protocol's version, "1.1" or "1.0"."""
+        return self.head.version
+
+    @property
+    def url(self) -> str:
+        """The whole URL as the client sees it."""
+        query = f"?{self.query_string}" if self.query_string else ""
+        return f"{self.scheme}://{self.host}{self.path}{query}"
+
+    @property
+    def is_safe(self) -> bool:
+        """GET, HEAD, OPTIONS, TRACE (RFC 9110 §9.2.1)."""
+        return self.method in ("GET", "HEAD", "OPTIONS", "TRACE")
+
+    @property
+    def is_idempotent(self) -> bool:
+        """The safe ones, PUT and DELETE (RFC 9110 §9.2.2)."""
+        return self.is_safe or self.method in ("PUT", "DELETE")
+
+    @property
+    def is_cacheable(self) -> bool:
+        """GET and HEAD."""
+        return self.method in ("GET", "HEAD")
+
+    def get_args(
+        self, keep_blank_values: bool = False, strict_parsing: bool = False, encoding: str = "utf-8", errors: str = "replace"
+    ) -> Parameters:
+        """The query string as names with their values. Raises `BadRequest` (400) for more than 1,000 of them."""
+        if not (keep_blank_values or strict_parsing or encoding != "utf-8" or errors != "replace"):
+            return self.args
+        if strict_parsing and any("=" not in piece for piece in self.query_string.split("&") if self.query_string):
+            raise BadRequest("The query string is malformed")
+        return parse_parameters(
+            self.query_string, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors
+        )
+
+    def get_query_args(self, keep_blank_values: bool = False) -> list[tuple[str, str]]:
+        """The query string as pairs, in order."""
+        return parse_pairs(self.query_string, keep_blank_values)
+
+    @property
+    def query_args(self) -> list[tuple[str, str]]:
+        """The query string as pairs, in order."""
+        return self.get_query_args()
+
+    # headers
+
+    @property
+    def content_type(self) -> str:
+        """The body's media type as it was sent, "application/octet-stream" when it was not (RFC 9110 §8.3)."""
+        return self.headers.get("content-type", media.OCTETS)
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """Scheme (lower case) and credentials of the Authorization header; None without one."""
+        scheme, _, value = self.headers.get("authorization", "").strip().partition(" ")
+        return (scheme.lower(), value.strip()) if scheme and value.strip() else None
+
+    @property
+    def token(self) -> str | None:
+        """The credentials of `Authorization: Bearer …`; None without."""
+        credentials = self.credentials
+        return credentials[1] if credentials is not None and credentials[0] == "bearer" else None
+
+    # addresses
+
+    @property
+    def conn_info(self) -> ConnectionInfo:
+        """The connection that the request came over."""
+        return self.exchange.info
+
+    @property
+    def ip(self) -> str:
+        """The address of the socket's peer."""
+        return self.exchange.info.client_ip
+
+    @property
+    def port(self) -> int:
+        """The port of the socket's peer."""
+        return self.exchange.info.client_port
+
+    @property
+    def client_ip(self) -> str:
+        """The client's address: what trusted proxies say, else the socket's peer."""
+        return self.remote_addr or self.ip
+
+    @property
+    def host(self) -> str:
+        """Host and port that the client asked for; a trusted proxy's word wins."""
+        return self.forwarded.get("host") or self.headers.get("host", "")
+
+    @property
+    def scheme(self) -> str:
+        """http, https, ws or wss, as the client used it."""
+        scheme = self.forwarded.get("proto") or ("https" if self.exchange.info.ssl else "http")
+        if self.headers.get("upgrade", "").lower() == "websocket":
+            return {"http": "ws", "https": "wss"}.get(scheme, scheme)
+        return scheme
+
+    @property
+    def server_name(self) -> str:
+        """The host that the client asked for, without the port."""
+        host = self.host
+        return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+    @property
+    def server_port(self) -> int:
+        """The port that the client asked for, else the scheme's usual one."""
+        _, found, port = self.host.rpartition(":")
+        if found and port.isdecimal():
+            return int(port)
+        return int(self.forwarded.get("port", 443 if self.scheme in ("https", "wss") else 80))
+
+    @property
+    def server_path(self) -> str:
+        """The path that the client used, when a proxy cuts a prefix off."""
+        return self.forwarded.get("path", self.path)
+
+    @property
+    def query_bytes(self) -> bytes:
+        """The query as it was sent."""
+        return self.target.partition(b"?")[2]
+
+    def url_for(self, view_name: str, **options: Any) -> str:
+        """`app.url_for` with the scheme and host of this request filled in."""
+        options.setdefault("_scheme", self.scheme)
+        options.setdefault("_server", self.host)
+        build: Callable[..., str] = self.app.url_for  # type: ignore[attr-defined]
+        return build(view_name, _external=True, **options)
+
+    # body
+
+    async def receive_body(self) -> None:
+        """On a streaming route: read the whole body into `body`."""
+        if self.stream is not None and not self.body:
+            self.body = b"".join([chunk async for chunk in self.stream])
+
+    def load_json(self, loads: Callable[[bytes], Any] | None = None) -> Any:
+        """Decode the body with another decoder. Raises `BadRequest` (400) for malformed JSON, None for an empty body."""
+        if not self.body:
+            return None
+        try:
+            return (loads or msgspec.json.decode)(self.body)
+        except ValueError as exc:
+            raise BadRequest(f"The body is no valid JSON: {exc}") from None
+
+    async def respond(
+        self,
+        response: HTTPResponse | None = None,
+        *,
+        status: int = 200,
+        headers: Any = None,
+        content_type: str | None = None,
+    ) -> ResponseStream:
+        """Start a streamed response; then `await stream.send(…)` and `await stream.eof()`. Once per request."""
+        from fairlead.response import HTTPResponse as Response
+
+        if self._response is not None:
+            raise RuntimeError("this request was responded to already")
+        self._response = stream = self.exchange.begin_stream(
+            self, response or Response(status=status, headers=headers, content_type=content_type)
+        )
+        return stream
+
+    @property
+    def responded(self) -> bool:
+        """Whether `respond()` was called."""
+        return self._response is not None
+
+
+def _path(request: Request[Any, Any]) -> str:
+    return request.target.partition(b"?")[0].decode("ascii")
+
+
+def _form(request: Request[Any, Any]) -> Parameters:
+    kind, parameters = media.split_parameters(request.content_type)
+    if kind != media.FORM:
+        raise UnsupportedMediaType(f"A form is sent as {media.FORM}")
+    try:
+        return parse_parameters(request.body.decode(parameters.get("charset", "utf-8")), keep_blank_values=True)
+    except (UnicodeDecodeError, LookupError):
+        raise BadRequest("The form can't be decoded") from None
+
+
+def _forwarded(request: Request[Any, Any]) -> dict[str, str]:
+    config = request.app.config
+    if config.FORWARDED_SECRET:
+        fields = parse_forwarded(request.headers, config.FORWARDED_SECRET)
+        if fields:
+            return fields
+    if config.REAL_IP_HEADER or config.PROXIES_COUNT:
+        return parse_x_forwarded(request.headers, config.REAL_IP_HEADER, config.PROXIES_COUNT)
+    return {}
+
+
+def _match_info(request: Request[Any, Any]) -> dict[str, Any]:
+    if request.route is None or request.route_parameters is None:
+        return {}
+    return dict(zip(request.route.parameter_names, request.route_parameters, strict=True))
+
+
+_LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
+    "_response": lambda request: None,
+    "accept": lambda request: media.parse_accept(",".join(request.headers.getall("accept", []))),
+    "args": lambda request: parse_parameters(request.query_string),
+    "cookies": lambda request: RequestCookies("; ".join(request.headers.getall("cookie", []))),
+    "ctx": lambda request: SimpleNamespace(),
+    "form": _form,
+    "forwarded": _forwarded,
+    "headers": lambda request: Headers.from_raw(request.head.fields()),
+    "id": lambda request: request_id_of(request.head) or new_request_id(),
+    "json": lambda request: request.load_json(),
+    "match_info": _match_info,
+    "method": lambda request: request.raw_method.decode("ascii"),
+    "path": _path,
+    "query_string": lambda request: request.query_bytes.decode("latin-1"),
+    "remote_addr": lambda request: request.forwarded.get("for", ""),
+    "stream": lambda request: None,
+}

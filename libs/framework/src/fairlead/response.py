@@ -1,0 +1,250 @@
+"""What a handler gives back: responses that are complete, and short functions that make them.
+
+A response is a body, a status, a content type and, only when somebody asks for them, headers. PERF: most responses never need a
+`Headers` object, so it is made on first use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from fairlead.errors import ServerError
+from fairlead.http import media
+from fairlead.http.cookies import Cookie, CookieJar, SameSite
+from fairlead.http.headers import Headers
+from fairlead.types import HeaderItems
+
+encode_json = msgspec.json.encode
+
+
+class HTTPResponse:
+    """A complete response. `body` is bytes; `str` is encoded as UTF-8."""
+
+    __slots__ = ("_headers", "body", "content_type", "status")
+
+    def __init__(
+        self,
+        body: bytes | str | None = None,
+        status: int = 200,
+        headers: HeaderItems | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        self.body: bytes = b"" if body is None else body.encode() if isinstance(body, str) else body
+        self.status = status
+        self.content_type = content_type
+        self._headers: Headers | None = Headers(headers) if headers else None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.status} {self.content_type}>"
+
+    @property
+    def headers(self) -> Headers:
+        """The further header fields. Framing and connection fields belong to the server and are not taken from here."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers()
+        return headers
+
+    @property
+    def set_headers(self) -> Headers | None:
+        """The header fields if any were set; reading this makes no object."""
+        return self._headers
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookies that this response sets."""
+        return CookieJar(self.headers)
+
+    def add_cookie(
+        self,
+        key: str,
+        value: str,
+        *,
+        path: str = "/",
+        domain: str | None = None,
+        secure: bool = True,
+        max_age: int | None = None,
+        expires: datetime | None = None,
+        httponly: bool = False,
+        samesite: SameSite | None = "Lax",
+        partitioned: bool = False,
+        host_prefix: bool = False,
+        secure_prefix: bool = False,
+    ) -> Cookie:
+        """Set a cookie. Raises ValueError for a combination that browsers refuse."""
+        return self.cookies.add(
+            Cookie(
+                key, value, path, domain, secure, max_age, expires, httponly, samesite, partitioned, host_prefix, secure_prefix
+            )
+        )
+
+    def delete_cookie(
+        self,
+        key: str,
+        *,
+        path: str = "/",
+        domain: str | None = None,
+        secure: bool = True,
+        host_prefix: bool = False,
+        secure_prefix: bool = False,
+    ) -> Cookie:
+        """Tell the client to forget a cookie; name, path, domain and prefix are those that it was set with."""
+        return self.add_cookie(
+            key,
+            "",
+            path=path,
+            domain=domain,
+            secure=secure,
+            max_age=0,
+            expires=datetime(1970, 1, 1, tzinfo=UTC),
+            host_prefix=host_prefix,
+            secure_prefix=secure_prefix,
+        )
+
+
+class JSONResponse(HTTPResponse):
+    """A JSON response whose value can still be changed: `raw_body` is the value, every change encodes the body anew."""
+
+    __slots__ = ("_dumps", "_value")
+
+    def __init__(
+        self,
+        body: Any = None,
+        status: int = 200,
+        headers: HeaderItems | None = None,
+        content_type: str | None = media.JSON,
+        dumps: Callable[..., str | bytes] = encode_json,
+        **options: Any,
+    ) -> None:
+        encoded = dumps(body, **options) if options else dumps(body)
+        self.body = encoded.encode() if isinstance(encoded, str) else encoded
+        self.status = status
+        self.content_type = content_type
+        self._headers = Headers(headers) if headers else None
+        self._dumps = dumps
+        self._value = body
+
+    @property
+    def raw_body(self) -> Any:
+        """The value that the body was encoded from."""
+        return self._value
+
+    @raw_body.setter
+    def raw_body(self, value: Any) -> None:
+        self.set_body(value)
+
+    def set_body(self, value: Any, dumps: Callable[..., str | bytes] | None = None, **options: Any) -> None:
+        """Replace the value."""
+        encoded = (dumps or self._dumps)(value, **options)
+        self._value = value
+        self.body = encoded.encode() if isinstance(encoded, str) else encoded
+
+    def append(self, value: Any) -> None:
+        """Append to a list."""
+        self._expect(list).append(value)
+        self.set_body(self._value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Extend a list."""
+        self._expect(list).extend(values)
+        self.set_body(self._value)
+
+    def update(self, *items: Any, **named: Any) -> None:
+        """Update an object."""
+        self._expect(dict).update(*items, **named)
+        self.set_body(self._value)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Remove and return an element of a list or an object."""
+        if not isinstance(self._value, (list, dict)):
+            raise ServerError("the JSON body is neither a list nor an object")
+        value = self._value.pop(key, *default)
+        self.set_body(self._value)
+        return value
+
+    def _expect(self, kind: type) -> Any:
+        if not isinstance(self._value, kind):
+            raise ServerError(f"the JSON body is no {kind.__name__}")
+        return self._value
+
+
+def empty(status: int = 204, headers: HeaderItems | None = None) -> HTTPResponse:
+    """A response without a body."""
+    return HTTPResponse(b"", status, headers)
+
+
+def text(body: str, status: int = 200, headers: HeaderItems | None = None, content_type: str = media.TEXT) -> HTTPResponse:
+    """A plain text response."""
+    if not isinstance(body, str):
+        raise TypeError(f"text() takes a str, not {type(body).__name__}")
+    return HTTPResponse(body.encode(), status, headers, content_type)
+
+
+def html(body: Any, status: int = 200, headers: HeaderItems | None = None) -> HTTPResponse:
+    """An HTML response from str, bytes, or an object with `__html__` or `_repr_html_`."""
+    if not isinstance(body, (str, bytes)):
+        render = getattr(body, "__html__", None) or getattr(body, "_repr_html_", None)
+        if render is None:
+            raise TypeError(f"html() can't render {type(body).__name__}")
+        body = render()
+    return HTTPResponse(body, status, headers, media.HTML)
+
+
+def json(
+    body: Any,
+    status: int = 200,
+    headers: HeaderItems | None = None,
+    content_type: str = media.JSON,
+    dumps: Callable[..., str | bytes] = encode_json,
+    **options: Any,
+) -> JSONResponse:
+    """A JSON response; `dumps` is msgspec's encoder unless another is given."""
+    return JSONResponse(body, status, headers, content_type, dumps, **options)
+
+
+def raw(
+    body: bytes | str | None,
+    status: int = 200,
+    headers: HeaderItems | None = None,
+    content_type: str = media.OCTETS,
+) -> HTTPResponse:
+    """Bytes as they are."""
+    return HTTPResponse(body, status, headers, content_type)
+
+
+def redirect(
+    to: str, headers: HeaderItems | None = None, status: int = 302, content_type: str = media.HTML
+) -> HTTPResponse:
+    """Send the client elsewhere; `to` is percent-encoded where it must be, so that it stays within its header."""
+    response = HTTPResponse(b"", status, headers, content_type)
+    response.headers["location"] = quote(to, safe=":/%#?&=@[]!$&'()*+,;~")
+    return response
+
+
+def respond_with(value: Any) -> HTTPResponse:
+    """The response for whatever a handler returned: text for str, JSON for plain data, 204 for None.
+
+    Raises `ServerError` (500) for an object that is no response and that JSON doesn't know.
+    """
+    if isinstance(value, HTTPResponse):
+        return value
+    if value is None:
+        return HTTPResponse(b"", 204)
+    if isinstance(value, str):
+        return HTTPResponse(value.encode(), 200, None, media.TEXT)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return HTTPResponse(bytes(value), 200, None, media.OCTETS)
+    if isinstance(value, (dict, list, tuple, int, float, msgspec.Struct)) or dataclasses.is_dataclass(value):
+        return JSONResponse(value)
+    try:
+        return JSONResponse(value)
+    except TypeError:
+        raise ServerError(extra={"returned": type(value).__name__}) from TypeError(
+            f"the handler returned {type(value).__name__}, which is no response"
+        )
