@@ -127,6 +127,7 @@ class Request(Generic[AppT, CtxT]):
     """What trusted proxies say of the client (see `fairlead.http.forwarded`)."""
     remote_addr: str
     """The client's address as trusted proxies give it; "" without any."""
+    _response: ResponseStream | None
     match_info: dict[str, Any]
     """The path parameters by name."""
 
