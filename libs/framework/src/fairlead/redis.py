@@ -1,18 +1,23 @@
-"""One Redis (or Valkey) client for each worker: time-outs, reconnecting, a health check, 503 while it is away, closed last.
+"""One Redis (or Valkey) client for each worker: time-outs, reconnecting, a health check, 503 while it is away.
 
-How this works. `attach` makes a client of redis-py over a pool that opens connections on first use, so a service starts while
-Redis is away and recovers alone when it is back. What a caller may count on:
+How this works. `attach` makes a client of redis-py over a pool that opens connections on first use, so a service
+starts while Redis is away and recovers alone when it is back. What a caller may count on:
 
-- *Connecting is retried, commands are not.* Before a command is sent, its connection is checked; one that the server has closed
-  meanwhile (a restart, an idle time-out) is replaced, with a short back-off. Once a command is on its way, a lost connection
-  is an error: the server may have run it, and a second XADD or INCR would be wrong. Repeat by hand what is safe to repeat.
-- *Everything ends.* Connecting, sending, reading an answer and waiting for a free connection each have a time-out. A blocking
-  read must block for less than `timeout_s` (``xread(..., block=2_000)``); one that waits longer looks like a dead server.
-- *An outage is an answer.* redis-py's ConnectionError and TimeoutError that leave a handler become a 503 with Retry-After. Code
-  that has something better to do catches them; tasks see them as they are.
+- *Connecting is retried, commands are not.* Before a command is sent, its connection is checked; one that the server
+  has closed meanwhile (a restart, an idle time-out) is replaced, with a short back-off. Once a command is on its way,
+  a lost connection is an error: the server may have run it, and a second XADD or INCR would be wrong. Repeat by hand
+  what is safe to repeat.
+- *Everything ends.* Connecting, sending, reading an answer and waiting for a free connection each have a time-out. A
+  blocking read must block for less than `timeout_s` (``xread(..., block=2_000)``); one that waits longer looks like a
+  dead server.
+- *An outage is an answer.* What redis-py raises then (`OUTAGE`) becomes a 503 with Retry-After when it leaves a
+  handler. Code that has something better to do catches it; tasks see it as it is.
+- *A failover is followed.* A server that has become a replica keeps its connections and refuses writes; each
+  connection that hears so is closed, and the next one goes to whatever the name stands for by then.
 
-Rejected: redis-py's own retry policy (it repeats every command, whatever it does), one connection for all (a blocking read
-stops the rest), a wrapper class around the client (pipelines, scripts, locks and pubsub would all need their own).
+Rejected: redis-py's own retry policy (it repeats every command, whatever it does), one connection for all (a blocking
+read stops the rest), a wrapper class around the client (pipelines, scripts, locks and pubsub would all need their
+own).
 """
 
 from __future__ import annotations
@@ -23,10 +28,11 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, ReadOnlyError, TimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from fairlead.errors import ConfigurationError, ServiceUnavailable
+from fairlead.settings import Secret
 
 if TYPE_CHECKING:
     from fairlead.app import App
@@ -34,8 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTAGE", "attach"]
 
-OUTAGE: Final = (ConnectionError, TimeoutError)
-"""What redis-py raises while the server is away, slow, starting or refusing the password: worth trying again later."""
+OUTAGE: Final = (ConnectionError, TimeoutError, ReadOnlyError)
+"""What redis-py raises while the server is away, slow, starting, refusing the password or no longer the primary: worth
+trying again later."""
 
 CONNECT_RETRIES: Final = 2
 CONNECT_BACKOFF_S: Final = 0.05
@@ -45,7 +52,7 @@ CONNECT_BACKOFF_LIMIT_S: Final = 0.2
 
 def attach(
     app: App[Any, Any],
-    url: str,
+    url: str | Secret,
     *,
     name: str = "redis",
     critical: bool = True,
@@ -57,17 +64,18 @@ def attach(
 ) -> Redis:
     """Give `app` a Redis client; call it once per server, before the app starts.
 
-    `url` is ``redis://``, ``rediss://`` (TLS) or ``unix://``; what its query string says goes before the arguments here.
-    `name` and `critical` are those of the readiness check: an app that can serve without Redis passes ``critical=False``.
-    `timeout_s` limits each command, `pool_timeout_s` the wait for one of the `max_connections`, `retry_after_s` is what a 503
-    tells the client.
+    `url` is ``redis://``, ``rediss://`` (TLS) or ``unix://``; what its query string says goes before the arguments
+    here. `name` and `critical` are those of the readiness check: an app that can serve without Redis passes
+    ``critical=False``. `timeout_s` limits each command, `pool_timeout_s` the wait for one of the `max_connections`,
+    `retry_after_s` is what a 503 tells the client.
 
-    Nothing connects before the first command. The client is closed at shutdown after everything that was attached later.
-    Raises `ConfigurationError` for a malformed URL; the message never holds the URL, which may carry a password.
+    Nothing connects before the first command. The client is closed at shutdown after everything that was attached
+    later. Raises `ConfigurationError` for a malformed URL; the message never holds the URL, which may carry a
+    password.
     """
     client = Redis.from_pool(
         _pool(
-            url,
+            url.reveal() if isinstance(url, Secret) else url,
             max_connections=max_connections,
             timeout=pool_timeout_s,
             socket_timeout=timeout_s,
@@ -79,8 +87,12 @@ def attach(
         await client.ping()
 
     @app.exception(*OUTAGE)
-    def answer_outage(request: Request, exception: Exception) -> None:
-        raise ServiceUnavailable("The service can't reach its store right now", retry_after=retry_after_s) from exception
+    def answer_outage(request: Request[Any, Any], exception: Exception) -> None:
+        raise ServiceUnavailable(
+            "The service can't reach its store at the moment",
+            retry_after=retry_after_s,
+            extra={"cause": f"{name}: {type(exception).__name__}: {exception}"},
+        ) from exception
 
     @app.after_server_stop
     async def close(app: App[Any, Any]) -> None:
@@ -94,7 +106,7 @@ def _pool(url: str, **limits: Any) -> _Pool:
     try:
         return _Pool.from_url(
             url,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), 0, supported_errors=OUTAGE),  # no repeats, but these close the connection
             # Off: a vendor's extension that costs a round trip per connection, and while it is on the pool hands out
             # connections that the server has closed.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
@@ -105,13 +117,14 @@ def _pool(url: str, **limits: Any) -> _Pool:
 
 
 def _without_url(error: ValueError) -> str:
-    """redis-py's messages name the parameter or the scheme; urllib's quote a part of the URL, which may be the password."""
+    """The message without what urllib quotes, which may be the password; redis-py's name the parameter or the
+    scheme."""
     message = str(error)
     return message if message.startswith(("Redis URL", "Invalid value for")) else "malformed host or port"
 
 
 class _Pool(BlockingConnectionPool):
-    """Waits for a free connection rather than refusing, and hands out connections that are open, retrying to open them."""
+    """Waits for a free connection rather than refusing, and hands it out open, trying a few times to open it."""
 
     _opening: Final = Retry(
         ExponentialWithJitterBackoff(base=CONNECT_BACKOFF_S, cap=CONNECT_BACKOFF_LIMIT_S),

@@ -1,0 +1,55 @@
+"""An interruption as one event with a beginning and an end, however many attempts lie between."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import Final
+
+__all__ = ["Outage"]
+
+FIRST_DELAY_S: Final = 0.1
+LONGEST_DELAY_S: Final = 2.0
+"""So a recovery is noticed within two seconds; one attempt per worker and two seconds burdens no server."""
+
+
+class Outage:
+    """Counts the attempts of `what`, spaces them out, and logs one line when it fails and one when it works again.
+
+    Delays double from `FIRST_DELAY_S` to `LONGEST_DELAY_S`, each shortened by up to a half at random, so that the
+    workers of a fleet do not come back in step.
+    """
+
+    def __init__(self, what: str, logger: logging.Logger) -> None:
+        self._what = what
+        self._logger = logger
+        self._attempts = 0
+        self._began_at_s = 0.0
+        self._delay_s = FIRST_DELAY_S
+
+    def failed(self, error: Exception, *, is_expected: bool) -> float:
+        """An attempt failed: the seconds until the next. An error that nobody expected is logged with its trace."""
+        self._attempts += 1
+        if self._attempts == 1:
+            self._began_at_s = time.monotonic()
+            trace = None if is_expected else error
+            self._logger.warning("%s interrupted: %s", self._what, _shown(error), exc_info=trace)
+        delay_s = self._delay_s
+        self._delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+        return random.uniform(delay_s / 2, delay_s)
+
+    def over(self) -> None:
+        """An attempt succeeded. Call it after every success; it is silent unless the one before failed."""
+        if self._attempts:
+            lasted_s = time.monotonic() - self._began_at_s
+            self._logger.info("%s resumed after %.1f s, %d attempts", self._what, lasted_s, self._attempts)
+            self._attempts = 0
+            self._delay_s = FIRST_DELAY_S
+
+
+def _shown(error: Exception) -> str:
+    """The error and what caused it, in one line."""
+    cause = error.__cause__
+    text = f"{type(error).__name__}: {error}"
+    return text if cause is None else f"{text} ({type(cause).__name__}: {cause})"
