@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from fairlead.request import current_request
 
 if TYPE_CHECKING:
     from fairlead.postgres import Connection
@@ -27,15 +30,16 @@ SELECT pg_notify('{CHANNEL}', '')
 """
 """One round trip for both: PostgreSQL runs a changing WITH whether or not its rows are read."""
 
+TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,64})?")
+"""W3C Trace Context §3.2: version, trace, parent, flags; later versions may append."""
 
-async def write(
-    connection: Connection, stream: str, event: str, payload: Mapping[str, Any], *, traceparent: str = ""
-) -> uuid.UUID:
+
+async def write(connection: Connection, stream: str, event: str, payload: Mapping[str, Any]) -> uuid.UUID:
     """Add an event to the outbox, inside the caller's transaction; returns the id that consumers know it by.
 
     Call it after the change that it tells of: the row locks of the change then put the events of one thing in order.
-    Each member of `payload` becomes a field of the entry in `stream`, encoded as JSON by msgspec; the relay passes
-    the text on as it is. `traceparent` is the W3C trace context of the request that made the change.
+    Each member of `payload` becomes a field of the entry in `stream`, encoded as JSON by msgspec; the relay passes the
+    text on as it is. The trace context of the request that is being handled goes along.
 
     Raises RuntimeError outside a transaction (the event would not share the change's fate) and ValueError for a payload
     with a member called ``event``, ``id`` or ``traceparent``.
@@ -45,8 +49,16 @@ async def write(
     if reserved := RESERVED & payload.keys():
         raise ValueError(f"the payload has members with reserved names: {', '.join(sorted(reserved))}")
     event_id = uuid.uuid4()
-    await connection.execute(INSERT, event_id, stream, event, msgspec.json.encode(payload).decode(), traceparent)
+    text = msgspec.json.encode(payload).decode()
+    await connection.execute(INSERT, event_id, stream, event, text, _current_traceparent())
     return event_id
+
+
+def _current_traceparent() -> str:
+    """The `traceparent` that the request being handled came with; empty without a request or a well-formed header."""
+    request = current_request.get()
+    value = request.headers.get("traceparent", "") if request is not None else ""
+    return value if TRACEPARENT.fullmatch(value) else ""
 
 
 class Entry(msgspec.Struct, frozen=True):
