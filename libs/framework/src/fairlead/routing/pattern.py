@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 Convert = Callable[[str], Any]
 
@@ -54,19 +54,18 @@ class PatternTypes:
 
     def __init__(self) -> None:
         self._types: dict[str, ParameterType] = {}
-        for rank, (label, convert) in enumerate(
-            (
-                ("int", _matching(r"-?[0-9]{1,4000}", int)),
-                ("float", _matching(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", float)),
-                ("ymd", _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat)),
-                ("uuid", _uuid),
-                ("alpha", _matching(r"[A-Za-z]+")),
-                ("slug", _matching(r"[a-z0-9]+(?:-[a-z0-9]+)*")),
-                ("str", _non_empty),
-                ("strorempty", str),
-                ("path", _non_empty),
-            )
-        ):
+        known: list[tuple[str, Convert]] = [
+            ("int", _matching(r"-?[0-9]{1,4000}", int)),
+            ("float", _matching(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", float)),
+            ("ymd", _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat)),
+            ("uuid", _uuid),
+            ("alpha", _matching(r"[A-Za-z]+")),
+            ("slug", _matching(r"[a-z0-9]+(?:-[a-z0-9]+)*")),
+            ("str", _non_empty),
+            ("strorempty", str),
+            ("path", _non_empty),
+        ]
+        for rank, (label, convert) in enumerate(known):
             self._types[label] = ParameterType(label, convert, rank * 10)
 
     def register(self, label: str, convert: Convert, pattern: str) -> None:
@@ -115,6 +114,7 @@ class Parameter:
 
 Segment = bytes | Parameter
 
+_LITERAL_SAFE = "!$&'()*+,;=:@%"
 _SEGMENT = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?::(.+))?>").fullmatch
 
 
@@ -144,7 +144,7 @@ def parse_pattern(path: str, types: PatternTypes) -> list[Segment]:
         if found is None:
             if "<" in text:
                 raise ValueError(f"in {path!r} a parameter must fill the whole segment")
-            segments.append(text.encode())
+            segments.append(quote(text, safe=_LITERAL_SAFE).encode())
             continue
         name, label = found[1], found[2] or "str"
         if name in names:

@@ -12,9 +12,9 @@ A path that exists for other methods is 405 with `Allow`, anything else 404. GET
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
-from fairlead.errors import MethodNotAllowed, NotFound
+from fairlead.errors import FairleadException, MethodNotAllowed, NotFound
 from fairlead.request import Request
 from fairlead.routing.pattern import Convert, Parameter, PatternTypes, Segment, parse_pattern
 from fairlead.routing.route import Route
@@ -214,7 +214,7 @@ class Router:
             if found is not None:
                 route, request.route_parameters = found
                 return route
-        self._refuse(request, path, allowed)
+        raise _refusal(request, path, allowed)
 
     def _tables_for(self, request: Request[Any, Any]) -> Iterable[_Table]:
         for name in (request.host.lower(), request.server_name.lower()):
@@ -223,15 +223,13 @@ class Router:
                 yield table
         yield self._table
 
-    def _refuse(self, request: Request[Any, Any], path: bytes, allowed: set[bytes]) -> NoReturn:
-        shown = path.decode("ascii", "replace")
-        if allowed:
-            raise MethodNotAllowed(
-                f"Method {request.method} not allowed for URL {shown}",
-                method=request.method,
-                allowed_methods=[method.decode() for method in allowed],
-            )
-        raise NotFound(f"Requested URL {shown} not found")
+
+def _refusal(request: Request[Any, Any], path: bytes, allowed: set[bytes]) -> FairleadException:
+    shown = path.decode("ascii", "replace")
+    if not allowed:
+        return NotFound(f"Requested URL {shown} not found")
+    methods = [method.decode() for method in allowed]
+    return MethodNotAllowed(f"Method {request.method} not allowed for URL {shown}", request.method, methods)
 
 
 def _path_of(target: bytes) -> bytes:

@@ -1,0 +1,244 @@
+"""The framework's own configuration: dict-like, by attribute, typed, and read from several sources.
+
+Every key is listed in `DEFAULTS` with its type, so that an unknown or malformed value is found when the process starts
+(`ConfigurationError`, exit 2) and not when it is first used. Keys of the application's own are free: they are set by code, files
+or `update`, and are never taken from the `FAIRLEAD_` environment, where a typing error would otherwise pass for one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fairlead.errors import ConfigurationError
+from fairlead.http.limits import Limits
+
+PREFIX = "FAIRLEAD_"
+
+DEFAULTS: dict[str, Any] = {
+    # Where to listen
+    "HOST": "127.0.0.1",
+    "PORT": 8000,
+    "MANAGEMENT_HOST": "127.0.0.1",
+    "MANAGEMENT_PORT": 9000,
+    "BACKLOG": 2048,
+    # Processes
+    "WORKERS": 0,  # 0: as many as the process really has CPUs
+    "SINGLE_PROCESS": False,
+    "WORKER_START_TIMEOUT": 60.0,
+    "WORKER_HEARTBEAT_TIMEOUT": 30.0,
+    "BLOCKED_LOOP_THRESHOLD": 1.0,
+    "DRAIN_DELAY": 0.0,
+    "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
+    "WEBSOCKET_DRAIN_JITTER": 1.0,
+    # Limits of a connection; see fairlead.http.limits
+    "REQUEST_MAX_SIZE": 10_000_000,
+    "REQUEST_MAX_HEADER_SIZE": 16_384,
+    "REQUEST_MAX_HEADERS": 100,
+    "REQUEST_TIMEOUT": 60.0,
+    "REQUEST_HEADER_TIMEOUT": 10.0,
+    "RESPONSE_TIMEOUT": 60.0,
+    "KEEP_ALIVE": True,
+    "KEEP_ALIVE_TIMEOUT": 75.0,
+    "WRITE_TIMEOUT": 60.0,
+    "MAX_CONNECTIONS": 0,  # 0: no limit
+    "PIPELINE_MAX_SIZE": 65_536,
+    # Websockets
+    "WEBSOCKET_TIMEOUT": 10.0,
+    "WEBSOCKET_PING_INTERVAL": 20.0,
+    "WEBSOCKET_PING_TIMEOUT": 20.0,
+    "WEBSOCKET_MAX_SIZE": 1_048_576,
+    "WEBSOCKET_MAX_QUEUE": 32,
+    "WEBSOCKET_COMPRESSION": None,
+    "WEBSOCKET_ORIGINS": (),
+    # Proxies
+    "FORWARDED_SECRET": None,
+    "REAL_IP_HEADER": None,
+    "PROXIES_COUNT": None,
+    # Answers
+    "FALLBACK_ERROR_FORMAT": "auto",
+    "REQUEST_ID_HEADER": True,
+    "SERVER_NAME": "",
+    "URL_SCHEME": "http",
+    # Logs
+    "DEBUG": False,
+    "ACCESS_LOG": True,
+    "ACCESS_LOG_ERRORS_ONLY": False,
+    "ACCESS_LOG_SAMPLE": 1.0,
+    "LOG_FORMAT": "auto",
+    "LOG_LEVEL": "INFO",
+    "NOISY_EXCEPTIONS": False,
+}
+
+_OPTIONAL_TYPES: dict[str, type] = {
+    "WEBSOCKET_COMPRESSION": str,
+    "FORWARDED_SECRET": str,
+    "REAL_IP_HEADER": str,
+    "PROXIES_COUNT": int,
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "FALLBACK_ERROR_FORMAT": ("auto", "html", "json", "text"),
+    "LOG_FORMAT": ("auto", "json", "console"),
+    "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "WEBSOCKET_COMPRESSION": (None, "deflate"),
+}
+_SECRET = frozenset(("FORWARDED_SECRET",))
+_TRUE = frozenset(("1", "true", "yes", "on", "y", "t"))
+_FALSE = frozenset(("0", "false", "no", "off", "n", "f", ""))
+
+
+class Config(dict[str, Any]):
+    """`config.PORT` and `config["PORT"]` are the same. Raises `ConfigurationError` for a framework key of the wrong type."""
+
+    def __init__(self, defaults: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__(DEFAULTS)
+        if defaults:
+            self.update(defaults)
+        if environ is not None:
+            self.load_environment(environ)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """The defaults, changed by `FAIRLEAD_…` variables; `FAIRLEAD_…_FILE` names a file (a mounted secret) that holds the value."""
+        return cls(environ=os.environ if environ is None else environ)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the configuration has no {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, check(name, value) if name in DEFAULTS else value)
+
+    def update(self, *others: Any, **named: Any) -> None:
+        """Take over the items of mappings, pairs and keywords."""
+        for name, value in dict(*others, **named).items():
+            self[name] = value
+
+    def load_environment(self, environ: Mapping[str, str], prefix: str = PREFIX) -> None:
+        """Take over the environment's variables with the prefix. Raises `ConfigurationError` with every problem."""
+        problems: list[str] = []
+        for variable, text in sorted(environ.items()):
+            if not variable.startswith(prefix):
+                continue
+            try:
+                name, value = _named_value(variable, variable.removeprefix(prefix), text)
+                self[name] = value
+            except ConfigurationError as exc:
+                problems += exc.problems
+        if problems:
+            raise ConfigurationError(*problems)
+
+    def load(self, source: str | Path | Mapping[str, Any] | ModuleType | type | object) -> None:
+        """Take over the upper-case names of a mapping, module, class, object, or of a Python file."""
+        if isinstance(source, (str, Path)):
+            self.update_config(source)
+        elif isinstance(source, Mapping):
+            self.update({name: value for name, value in source.items() if name.isupper()})
+        else:
+            self.update({name: getattr(source, name) for name in dir(source) if name.isupper()})
+
+    def update_config(self, source: Any) -> None:
+        """The same as `load`; a path, in which `${NAME}` stands for environment variables, is executed as Python."""
+        if not isinstance(source, (str, Path)):
+            self.load(source)
+            return
+        path = Path(os.path.expandvars(str(source)))
+        namespace: dict[str, Any] = {"__file__": str(path)}
+        try:
+            exec(compile(path.read_bytes(), path, "exec"), namespace)  # noqa: S102  a configuration file is code by contract
+        except OSError as exc:
+            raise ConfigurationError(f"the configuration file {path} can't be read: {exc.strerror}") from None
+        self.load(namespace)
+
+    def limits(self) -> Limits:
+        """What the server needs of this, in its own words."""
+        return Limits(
+            max_body_bytes=self.REQUEST_MAX_SIZE,
+            max_head_bytes=self.REQUEST_MAX_HEADER_SIZE,
+            max_header_fields=self.REQUEST_MAX_HEADERS,
+            max_pipelined_bytes=self.PIPELINE_MAX_SIZE,
+            max_connections=self.MAX_CONNECTIONS,
+            header_timeout_s=self.REQUEST_HEADER_TIMEOUT,
+            body_timeout_s=self.REQUEST_TIMEOUT,
+            response_timeout_s=self.RESPONSE_TIMEOUT,
+            keep_alive_timeout_s=self.KEEP_ALIVE_TIMEOUT if self.KEEP_ALIVE else 0.0,
+            write_timeout_s=self.WRITE_TIMEOUT,
+            request_id_header=self.REQUEST_ID_HEADER,
+            websocket_drain_jitter_s=self.WEBSOCKET_DRAIN_JITTER,
+        )
+
+    def __repr__(self) -> str:
+        shown = {name: "********" if name in _SECRET and value else value for name, value in self.items()}
+        return f"Config({shown!r})"
+
+
+def _named_value(variable: str, name: str, text: str) -> tuple[str, Any]:
+    if name in DEFAULTS:
+        return name, text
+    if name.endswith("_FILE") and name.removesuffix("_FILE") in DEFAULTS:
+        try:
+            return name.removesuffix("_FILE"), Path(text).read_text().strip()
+        except OSError as exc:
+            raise ConfigurationError(f"{variable}: the file {text} can't be read: {exc.strerror}") from None
+    close = difflib.get_close_matches(name, DEFAULTS, 1)
+    hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
+    raise ConfigurationError(f"{variable} is no setting of fairlead{hint}")
+
+
+def check(name: str, value: Any) -> Any:
+    """The value of a framework key in its type; text is converted. Raises `ConfigurationError`."""
+    default = DEFAULTS[name]
+    kind = _OPTIONAL_TYPES.get(name, type(default))
+    if value is None and name in _OPTIONAL_TYPES:
+        return None
+    try:
+        converted = _convert(kind, value)
+    except (TypeError, ValueError):
+        shown = "the value given" if name in _SECRET else repr(value)
+        raise ConfigurationError(f"{PREFIX}{name}: {shown} is no {_KIND_NAMES[kind]}") from None
+    if kind in (int, float) and converted < 0:
+        raise ConfigurationError(f"{PREFIX}{name}: {value!r} is negative")
+    if name.endswith("PORT") and converted > 65535:
+        raise ConfigurationError(f"{PREFIX}{name}: {value!r} is no port")
+    if name in _CHOICES:
+        converted = converted.upper() if name == "LOG_LEVEL" else converted
+        if converted not in _CHOICES[name]:
+            raise ConfigurationError(f"{PREFIX}{name}: {value!r} is none of {', '.join(map(str, _CHOICES[name]))}")
+    return converted
+
+
+_KIND_NAMES = {int: "whole number", float: "number", bool: "truth value (true or false)", str: "text", tuple: "list"}
+
+
+def _convert(kind: type, value: Any) -> Any:
+    if kind is bool:
+        if isinstance(value, str):
+            if value.strip().lower() in _TRUE:
+                return True
+            if value.strip().lower() in _FALSE:
+                return False
+        elif isinstance(value, bool):
+            return value
+        raise ValueError(value)
+    if kind is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(str(part).strip() for part in parts if str(part).strip())
+    if kind is float:
+        number = float(value)
+        if number != number or number in (float("inf"), float("-inf")) or isinstance(value, bool):
+            raise ValueError(value)
+        return number
+    if kind is int and (isinstance(value, bool) or (isinstance(value, float) and not value.is_integer())):
+        raise ValueError(value)
+    if kind is str and not isinstance(value, str):
+        raise TypeError(value)
+    return kind(value)

@@ -1,0 +1,99 @@
+"""Background tasks: named, supervised, and cancelled in order at shutdown (mission P2)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+logger = logging.getLogger("fairlead.tasks")
+
+TaskSource = Coroutine[Any, Any, Any] | Callable[..., Any]
+
+
+class TaskRegistry:
+    """The tasks of one application. A task that fails is logged once, with its name and traceback."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, asyncio.Task[Any]] = {}
+        self._running: dict[asyncio.Task[Any], None] = {}
+        self._waiting: list[tuple[TaskSource, str | None]] = []
+
+    def add(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any] | None:
+        """Start a coroutine, or a function that takes the app or nothing; before the loop runs it is kept until `start`."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._waiting.append((source, name))
+            return None
+        return self._start(source, name, app)
+
+    def start(self, app: Any) -> None:
+        """Start what was added before there was a loop."""
+        waiting, self._waiting = self._waiting, []
+        for source, name in waiting:
+            self._start(source, name, app)
+
+    def _start(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any]:
+        if name is not None and name in self._named and not self._named[name].done():
+            if inspect.iscoroutine(source):
+                source.close()
+            raise ValueError(f"a task named {name!r} is running already")
+        task = asyncio.get_running_loop().create_task(_run(source, app), name=name)
+        self._running[task] = None
+        if name is not None:
+            self._named[name] = task
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.pop(task, None)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("task failed", exc_info=task.exception(), extra={"task": task.get_name()})
+
+    def get(self, name: str) -> asyncio.Task[Any] | None:
+        """The latest task of a name."""
+        return self._named.get(name)
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(list(self._running))
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def cancel(self, name: str, message: str | None = None) -> None:
+        """Cancel a named task and wait for its end. Raises KeyError for a name that never was."""
+        await _cancel(self._named[name], message)
+
+    def purge(self) -> None:
+        """Forget the names of tasks that are over."""
+        self._named = {name: task for name, task in self._named.items() if not task.done()}
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """Cancel all, the youngest first, and wait for them within the time; what still runs then is logged."""
+        tasks = list(reversed(self._running))
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=timeout_s)
+            for task in pending:
+                logger.warning("task did not stop in time", extra={"task": task.get_name()})
+
+
+async def _cancel(task: asyncio.Task[Any], message: str | None) -> None:
+    if not task.done():
+        task.cancel(message)
+        await asyncio.wait([task])
+
+
+async def _run(source: TaskSource, app: Any) -> Any:
+    if callable(source):
+        try:
+            inspect.signature(source).bind(app)
+        except TypeError:
+            source = source()
+        else:
+            source = source(app)
+    return await source if inspect.isawaitable(source) else source
