@@ -20,6 +20,8 @@ from fairlead.http.limits import Limits
 PREFIX = "FAIRLEAD_"
 
 DEFAULTS: dict[str, Any] = {
+    # What to serve: `module:name`, where the command line names none
+    "TARGET": "",
     # Where to listen
     "HOST": "127.0.0.1",
     "PORT": 8000,
