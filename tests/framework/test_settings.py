@@ -1,4 +1,6 @@
-"""A service's settings: what each type accepts, where values come from, and what the operator reads when one is wrong."""
+"""A service's settings: what each type accepts, where values come from, and what the operator reads when one is
+wrong.
+"""
 
 import enum
 from pathlib import Path
@@ -205,4 +207,4 @@ def test_secret_compares_by_value() -> None:
     assert Secret("a") == Secret("a") != Secret("b")
     assert hash(Secret("a")) == hash(Secret("a"))
     assert Secret("a") != "a"
-    assert Secret("a") and not Secret("")
+    assert [True, False] == [bool(Secret("a")), bool(Secret(""))]

@@ -188,7 +188,9 @@ def _explain(error: msgspec.ValidationError) -> str:
 
 
 def _shown(text: str, kind: inspect.Type, origin: str) -> str:
-    """The offending value, unless it may be a secret: text of any kind, and whatever came out of a file, stays hidden."""
+    """The offending value, unless it may be a secret: text of any kind, and whatever came out of a file, stays
+    hidden.
+    """
     if origin.endswith("_FILE") or isinstance(kind, inspect.StrType | inspect.CustomType):
         return ""
     return f", got {text[:_SHOWN_CHARACTERS]!r}"

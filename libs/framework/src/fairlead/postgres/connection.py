@@ -1,10 +1,11 @@
-"""The connection that handlers get: asyncpg's own, with one addition: an outage of PostgreSQL is an answer, not a crash.
+"""The connection that handlers get: asyncpg's own, with one addition: an outage of PostgreSQL is an answer, not a
+crash.
 
 How this works. asyncpg lets a pool use a subclass of its connection. This one wraps the five methods that send a
 statement: an error that means "PostgreSQL is away, overloaded or shutting down" leaves them as `ServiceUnavailable`
 (503, Retry-After), every other error leaves them as it is. The mapping sits here, at the source, and not around a
-``transaction()`` block: a ConnectionError that a handler's block gets from somewhere else (Redis, an HTTP client) must not be
-taken for one of PostgreSQL.
+``transaction()`` block: a ConnectionError that a handler's block gets from somewhere else (Redis, an HTTP client) must
+not be taken for one of PostgreSQL.
 
 Rejected: retrying here. Whether a statement that lost its connection was carried out is unknown; only the caller knows
 whether a second time does harm.
@@ -23,13 +24,15 @@ from fairlead.errors import ServiceUnavailable
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-__all__ = ["DRIVER_ERRORS", "Connection", "GuardedConnection", "is_outage", "keep_session", "unavailable"]
+__all__ = ["DRIVER_ERRORS", "Connection", "GuardedConnection", "is_lost", "is_outage", "keep_session", "unavailable"]
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 """The type of what `Database.transaction` gives: asyncpg's connection API."""
 
 RETRY_AFTER_S: Final = 2
-"""A failover or a restart of a healthy PostgreSQL takes seconds; a longer pause only lengthens the outage for the client."""
+"""A failover or a restart of a healthy PostgreSQL takes seconds; a longer pause only lengthens the outage for the
+client.
+"""
 
 _OUTAGES: Final = (
     asyncpg.PostgresConnectionError,  # class 08: the connection is gone or was never made
@@ -49,6 +52,16 @@ def is_outage(error: Exception, *, closed: bool) -> bool:
     mistakes in the program.
     """
     return isinstance(error, _OUTAGES) or (closed and isinstance(error, DRIVER_ERRORS))
+
+
+def is_lost(connection: Connection) -> bool:
+    """Was the borrowed connection closed? The pool takes such a one back at once; every use of it is an
+    InterfaceError.
+    """
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 def unavailable(error: Exception) -> ServiceUnavailable:

@@ -2,8 +2,8 @@
 
 How this works. `attach` makes a `Database`, opens its pool before the server starts and closes it after everything else
 has stopped (listeners of the stop side run in reverse order, so attach the database first). The pool begins
-empty: a service starts while PostgreSQL is away, answers 503 with Retry-After for what needs it, is unready, and recovers
-with the first statement after PostgreSQL is back; nothing has to be restarted.
+empty: a service starts while PostgreSQL is away, answers 503 with Retry-After for what needs it, is unready, and
+recovers with the first statement after PostgreSQL is back; nothing has to be restarted.
 
 States of the pool: closed → open → closing → closed. Between `open` and `close` any number of tasks may use it.
 
@@ -29,7 +29,14 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from fairlead.errors import ConfigurationError, ServiceUnavailable
-from fairlead.postgres.connection import DRIVER_ERRORS, Connection, GuardedConnection, keep_session, unavailable
+from fairlead.postgres.connection import (
+    DRIVER_ERRORS,
+    Connection,
+    GuardedConnection,
+    is_lost,
+    keep_session,
+    unavailable,
+)
 from fairlead.settings import Secret
 
 if TYPE_CHECKING:
@@ -43,7 +50,9 @@ MAX_SIZE: Final = 10
 """Connections per worker. PostgreSQL's default of 100 for everybody is enough for two replicas of four workers."""
 
 COMMAND_TIMEOUT_S: Final = 10.0
-"""Longer than any statement of a request should take, shorter than the patience of a load balancer (usually 30–60 s)."""
+"""Longer than any statement of a request should take, shorter than the patience of a load balancer (usually 30–60
+s).
+"""
 
 ACQUIRE_TIMEOUT_S: Final = 5.0
 """Waiting for a connection, connecting included. A client had better hear 503 early than wait in an endless queue."""
@@ -78,7 +87,7 @@ class Database:
         self.command_timeout_s = command_timeout_s
         self.acquire_timeout_s = acquire_timeout_s
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._answered_at = float("-inf")
+        self._answered_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Database {self.name}>"
@@ -86,6 +95,7 @@ class Database:
     async def open(self) -> None:
         """Make the pool. Connects to nothing yet, so it succeeds while PostgreSQL is away."""
         if self._pool is None:
+            self._heard()
             self._pool = await asyncpg.create_pool(
                 self._dsn.reveal(),
                 min_size=0,
@@ -98,7 +108,9 @@ class Database:
             )
 
     async def close(self) -> None:
-        """Wait for borrowed connections, at most `CLOSE_TIMEOUT_S`, then close them all. The database may be opened again."""
+        """Wait for borrowed connections, at most `CLOSE_TIMEOUT_S`, then close them all. The database may be opened
+        again.
+        """
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -175,6 +187,8 @@ class Database:
             raise unavailable(error) from error
 
     async def _reset(self, connection: Connection) -> None:
+        if is_lost(connection):
+            return
         try:
             await connection.reset(timeout=self.command_timeout_s)
         except Exception as error:
@@ -189,7 +203,9 @@ class Database:
 
 
 class _Borrowed:
-    """A connection for the length of a block. A class and not a generator: half the cost, on the path of every statement."""
+    """A connection for the length of a block. A class and not a generator: half the cost, on the path of every
+    statement.
+    """
 
     __slots__ = ("_connection", "_database", "_pool")
 
@@ -205,6 +221,8 @@ class _Borrowed:
         if kind is None:
             self._database._heard()
         await self._pool.release(self._connection)
+        if isinstance(error, asyncpg.InterfaceError) and is_lost(self._connection):
+            raise unavailable(error) from error
 
 
 def attach(
