@@ -1,1 +1,1 @@
-"""The catalog service."""
+"""The catalogue: products over REST, on PostgreSQL; every change is published through the outbox."""

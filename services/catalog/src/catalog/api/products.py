@@ -1,0 +1,73 @@
+"""``/v1/products``: reading is public, changing needs a token with the scope ``catalog:write``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from fairlead import Blueprint, Body, HTTPResponse, Query, Request, empty, json
+from fairlead.auth import protected
+
+from catalog.api.page import PageQuery, page_of
+from catalog.api.precondition import etag_of, is_current, require_match
+from catalog.domain.product import NewProduct, Product, ProductPatch
+
+if TYPE_CHECKING:
+    from catalog.stores.products import ProductStore
+
+__all__ = ["products"]
+
+WRITE: Final = "catalog:write"
+
+products = Blueprint("products", url_prefix="/v1/products")
+
+
+@products.get("/")
+async def list_products(request: Request[Any, Any], query: Query[PageQuery]) -> HTTPResponse:
+    """A page of the catalogue, oldest products first."""
+    found = await _store(request).page(query.limit + 1, query.after())
+    return json(page_of(found, query.limit))
+
+
+@products.post("/")
+@protected(scope=WRITE)
+async def create_product(request: Request[Any, Any], new: Body[NewProduct]) -> HTTPResponse:
+    """Add a product: 201 with its address, 409 when its SKU is taken."""
+    product = await _store(request).insert(new)
+    return _shown(product, 201, Location=f"/v1/products/{product.id}")
+
+
+@products.get("/<product_id:uuid>")
+async def read_product(request: Request[Any, Any], product_id: UUID) -> HTTPResponse:
+    """One product; 304 when If-None-Match names the version that the client has."""
+    product = await _store(request).get(product_id)
+    if is_current(request.headers, product.version):
+        return empty(304, headers={"ETag": etag_of(product.version)})
+    return _shown(product)
+
+
+@products.patch("/<product_id:uuid>")
+@protected(scope=WRITE)
+async def change_product(request: Request[Any, Any], product_id: UUID, patch: Body[ProductPatch]) -> HTTPResponse:
+    """Merge a patch into a product: 412 when If-Match names another version, 409 when the new SKU is taken."""
+    product = await _store(request).change(
+        product_id, patch, lambda product: require_match(request.headers, product.version)
+    )
+    return _shown(product)
+
+
+@products.delete("/<product_id:uuid>")
+@protected(scope=WRITE)
+async def delete_product(request: Request[Any, Any], product_id: UUID) -> HTTPResponse:
+    """Remove a product: 204, or 412 when If-Match names another version."""
+    await _store(request).delete(product_id, lambda product: require_match(request.headers, product.version))
+    return empty()
+
+
+def _store(request: Request[Any, Any]) -> ProductStore:
+    store: ProductStore = request.app.ctx.products
+    return store
+
+
+def _shown(product: Product, status: int = 200, **headers: str) -> HTTPResponse:
+    return json(product, status, headers={"ETag": etag_of(product.version), **headers})

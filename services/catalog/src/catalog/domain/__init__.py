@@ -1,0 +1,1 @@
+"""What a product is, free of HTTP and SQL."""

@@ -1,0 +1,34 @@
+"""The catalogue, put together: what it stands on, and in which order that is opened and closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead import App, auth, cors, outbox, postgres, redis
+from fairlead.postgres.revisions import require_revision
+
+from catalog.api.products import products
+from catalog.settings import Settings
+from catalog.stores.products import ProductStore
+
+__all__ = ["build_app"]
+
+
+def build_app(settings: Settings) -> App[Any, Any]:
+    """The app. PostgreSQL is needed to answer; without Redis it answers, and the outbox keeps the events until it is
+    back."""
+    app: App[Any, Any] = App("catalog")
+    database = postgres.attach(app, settings.database_url)
+    require_revision(app, database, "catalog")
+    stream = redis.attach(app, settings.redis_url, critical=False)
+    outbox.attach(app, database, stream)
+    auth.attach(app, issuer=settings.auth_issuer, jwks_url=settings.auth_jwks_url, audience="fairlead")
+    cors.attach(
+        app,
+        origins=settings.cors_origins,
+        headers=("Authorization", "Content-Type", "If-Match", "If-None-Match"),
+        expose_headers=("ETag", "Location", "Retry-After", "X-Request-ID"),
+    )
+    app.ctx.products = ProductStore(database)
+    app.blueprint(products)
+    return app
