@@ -18,7 +18,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def negotiate(accept: str | None) -> str:
-    """The content type to answer with: OpenMetrics only for a client that names it (Prometheus does, with the highest weight)."""
+    """The content type to answer with: OpenMetrics only for a client that names it, as Prometheus does."""
     for offer in (accept or "").split(","):
         media_type, *parameters = (part.strip().lower() for part in offer.split(";"))
         if media_type == "application/openmetrics-text" and not any(_is_refusal(parameter) for parameter in parameters):

@@ -1,23 +1,23 @@
 """What one process has counted, as plain data, and how the counts of many processes become one.
 
-A worker sends its snapshot through the control channel; the supervisor adds them up and answers `/metrics`. So a snapshot is made of
-dicts, lists, strings and numbers only (msgpack and JSON carry it), it is *cumulative*, and it describes itself: the supervisor never
-imports the code that counted.
+A worker sends its snapshot through the control channel; the supervisor adds them up and answers `/metrics`. So a
+snapshot is made of dicts, lists, strings and numbers only (msgpack and JSON carry it), it is *cumulative*, and it
+describes itself: the supervisor never imports the code that counted.
 
     {"http_server_request_duration_seconds": {
         "kind": "histogram", "help": "…", "labels": ["http_route", …], "bounds": [0.005, …], "combine": "sum",
         "series": [[["/products", …], [sum, n0, n1, …]], …]}}
 
-A counter's or gauge's value is a number; a histogram's is its sum followed by the count of each bucket (not cumulative, the last one
-is +Inf); a summary's is its sum and its count.
+A counter's or gauge's value is a number; a histogram's is its sum followed by the count of each bucket (not
+cumulative, the last one is +Inf); a summary's is its sum and its count.
 
-`merge` is associative and commutative (exactly for whole numbers, up to rounding for fractions), so it doesn't matter in which order
-workers report, nor that the dead are added up before the living. Two workers of different versions may describe one name
-differently while a rolling restart is under way: the greater description wins and the other's series are left out, because
-Prometheus refuses a family that comes in two shapes.
+`merge` is associative and commutative (exactly for whole numbers, up to rounding for fractions), so it doesn't matter
+in which order workers report, nor that the dead are added up before the living. Two workers of different versions may
+describe one name differently while a rolling restart is under way: the greater description wins and the other's
+series are left out, because Prometheus refuses a family that comes in two shapes.
 
-Rejected: the files that prometheus_client's multiprocess mode keeps in a shared directory. They grow with each process that ever ran, and
-a read-only root file system has no place for them.
+Rejected: the files that prometheus_client's multiprocess mode keeps in a shared directory. They grow with each process
+that ever ran, and a read-only root file system has no place for them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def _shape(family: Family) -> tuple[Any, ...]:
 def _combine(left: Value, right: Value, combine: Combine) -> Value:
     if isinstance(left, list) and isinstance(right, list):
         return [a + b for a, b in zip(left, right, strict=True)]
-    assert not isinstance(left, list) and not isinstance(right, list)
+    assert not isinstance(left, list)
+    assert not isinstance(right, list)
     if combine == "max":
         return max(left, right)
     if combine == "min":
@@ -92,9 +93,9 @@ def _combine(left: Value, right: Value, combine: Combine) -> Value:
 class Aggregate:
     """The counts of a pod: the newest snapshot of each living worker, and the total of those that are gone.
 
-    A worker is known by a key that is never used twice (its pid and start, or a running number, not its place among the workers):
-    what a dead worker had counted stays in the sum, so that a counter never goes down. What it counted after its last snapshot
-    is lost with it. Gauges die with their worker.
+    A worker is known by a key that is never used twice (its pid and start, or a running number, not its place among
+    the workers): what a dead worker had counted stays in the sum, so that a counter never goes down. What it counted
+    after its last snapshot is lost with it. Gauges die with their worker.
     """
 
     def __init__(self) -> None:
@@ -108,9 +109,7 @@ class Aggregate:
     def retire(self, key: Hashable) -> None:
         """The worker has ended: keep its counters. A key that never reported is no error."""
         last = self._living.pop(key, {})
-        self._retired = merge(
-            [self._retired, {name: family for name, family in last.items() if family["kind"] != "gauge"}]
-        )
+        self._retired = merge([self._retired, {name: family for name, family in last.items() if family["kind"] != "gauge"}])
 
     def merged(self) -> Snapshot:
         """The sum over the living and the dead."""
