@@ -9,14 +9,14 @@ initialising the fifteen lazy attributes to None costs as much as routing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from fairlead.errors import BadRequest, UnsupportedMediaType
+from fairlead.errors import BadRequest, FairleadException, UnsupportedMediaType
 from fairlead.http import media
 from fairlead.http.cookies import RequestCookies
 from fairlead.http.forms import Parameters, parse_pairs, parse_parameters
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 AppT = TypeVar("AppT")
 CtxT = TypeVar("CtxT")
+
+DONE: Any = object()
+"""What a dispatch driver yields when a request is finished; anything else that it yields is a suspension of the handler."""
 
 current_request: ContextVar[Request[Any, Any] | None] = ContextVar("fairlead_request", default=None)
 """The request that the running code belongs to; tasks that it starts inherit it."""
@@ -64,11 +67,20 @@ class Exchange(Protocol):
     def info(self) -> ConnectionInfo:
         """Addresses and the connection's ctx."""
 
+    def respond(self, request: Request[Any, Any], response: HTTPResponse) -> None:
+        """Write a whole response. Raises ValueError, with nothing written, for fields that can't be sent."""
+
     def begin_stream(self, request: Request[Any, Any], response: HTTPResponse) -> ResponseStream:
         """Start a response whose body comes in pieces."""
 
-    def continue_reading(self, request: Request[Any, Any]) -> None:
-        """The handler wants the body: answer `Expect: 100-continue`, take up reading again."""
+    def cancelled(self, request: Request[Any, Any]) -> FairleadException | None:
+        """Why the request's task was cancelled: the error to answer with, or None when there is nobody to answer."""
+
+    def abort(self) -> None:
+        """Cut the connection: a response that was begun can't be completed."""
+
+    def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Awaitable[Any]:
+        """Negotiate a websocket and answer 101. Raises the refusal, with its status, while nothing is written."""
 
 
 class Request(Generic[AppT, CtxT]):
@@ -103,6 +115,8 @@ class Request(Generic[AppT, CtxT]):
     )
 
     app: AppT
+    route: Any
+    """The `Route` that was found; None for 404 and 405."""
     ctx: CtxT
     """A namespace for middleware and handlers."""
     body: bytes
@@ -138,7 +152,6 @@ class Request(Generic[AppT, CtxT]):
         self.target = target
         self.head = head
         self.body = body
-        self.route: Any = None
         self.route_parameters: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -343,6 +356,8 @@ class Request(Generic[AppT, CtxT]):
         self._response = stream = self.exchange.begin_stream(
             self, response or Response(status=status, headers=headers, content_type=content_type)
         )
+        if self.route is not None and self.route.after is not None:
+            await self.route.after(self, stream)
         return stream
 
     @property
@@ -397,6 +412,7 @@ _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "method": lambda request: request.raw_method.decode("ascii"),
     "path": _path,
     "query_string": lambda request: request.query_bytes.decode("latin-1"),
+    "route": lambda request: None,
     "remote_addr": lambda request: request.forwarded.get("for", ""),
     "stream": lambda request: None,
 }

@@ -1,0 +1,105 @@
+"""Composition: what was registered for a route becomes one callable, once, before the first request.
+
+A feature that a route doesn't use costs it nothing: without middleware, injection or a streamed body, `route.call` *is* the
+handler. With middleware it is one coroutine that runs them around the handler, and that also turns the handler's exceptions into
+responses, because response middleware sees those too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from fairlead.injection import bind, is_coroutine_handler
+from fairlead.request import Request
+from fairlead.response import HTTPResponse, respond_with
+from fairlead.routing import Route
+from fairlead.streaming import RequestStream
+from fairlead.types import Middleware
+
+Fail = Callable[[Request[Any, Any], Exception], Awaitable[HTTPResponse]]
+
+
+async def result_of(value: Any) -> Any:
+    """The value, awaited if it must be."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def compose(
+    route: Route, before: Sequence[Middleware], after: Sequence[Middleware], fail: Fail, *, max_body_bytes: int
+) -> None:
+    """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
+    handler = route.handler
+    call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
+    is_async = is_coroutine_handler(handler)
+    if route.stream:
+        call = _with_stream(call, route.max_body_bytes or max_body_bytes)
+    if route.is_websocket:
+        call, is_async = _with_upgrade(call, route.options), True
+    if after:
+        route.after = run_after(after)
+    if before or after:
+        call, is_async = _with_middleware(call, before, route.after, fail), True
+    route.call, route.is_async = call, is_async
+
+
+def _with_stream(call: Callable[..., Any], limit: int) -> Callable[..., Any]:
+    def with_stream(request: Request[Any, Any], *values: Any) -> Any:
+        if request.stream is None:  # the whole body came with the head
+            request.stream = RequestStream(limit=limit, complete=request.body)
+            request.body = b""
+        return call(request, *values)
+
+    return with_stream
+
+
+def _with_upgrade(call: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    async def upgraded(request: Request[Any, Any], *values: Any) -> None:
+        session = await request.exchange.upgrade(request, options)
+        await session.run(call, request, values)
+
+    return upgraded
+
+
+def run_after(middleware: Sequence[Middleware]) -> Callable[..., Awaitable[Any]]:
+    """One coroutine function that runs response middleware in order."""
+
+    async def after(request: Request[Any, Any], response: Any) -> Any:
+        for function in middleware:
+            replacement = await result_of(function(request, response))
+            if replacement is not None:
+                response = respond_with(replacement)
+        return response
+
+    return after
+
+
+def _with_middleware(
+    call: Callable[..., Any], before: Sequence[Middleware], after: Callable[..., Awaitable[Any]] | None, fail: Fail
+) -> Callable[..., Any]:
+    async def with_middleware(request: Request[Any, Any], *values: Any) -> Any:
+        try:
+            for function in before:
+                answer = await result_of(function(request))
+                if answer is not None:
+                    break
+            else:
+                answer = await result_of(call(request, *values))
+            if request.responded or is_upgraded(request):
+                return None  # the head is gone: response middleware ran when it was sent
+            response = respond_with(answer)
+        except Exception as exc:
+            if request.responded:
+                raise
+            response = await fail(request, exc)
+        return response if after is None else await after(request, response)
+
+    return with_middleware
+
+
+def is_upgraded(request: Request[Any, Any]) -> bool:
+    """Whether the request became a websocket."""
+    return bool(getattr(request.exchange, "upgraded", False))
+
+

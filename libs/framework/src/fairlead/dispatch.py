@@ -1,0 +1,183 @@
+"""Dispatch: a request goes in, its response is written. Exceptions become responses here and nowhere else.
+
+A *driver* is a generator that handles one request after another: it is sent a `Request`, runs the route's callable, writes the
+response and yields `DONE`. What it yields in between is what the handler awaits; whoever drives it (`server/runner.py`) then gives
+it an asyncio task of its own. So a request whose handler never waits costs no task and no coroutine but the handler's.
+
+The driver's frame, the handler's, and what the handler calls: that is the whole stack of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import types
+from collections.abc import Callable, Generator
+from time import perf_counter
+from typing import Any
+
+from fairlead.composition import result_of
+from fairlead.error_pages import error_response
+from fairlead.errors import FairleadException, RequestCancelled, WebsocketClosed
+from fairlead.request import DONE, Request, current_request
+from fairlead.response import HTTPResponse, JSONResponse, respond_with
+from fairlead.routing import Route, Router
+from fairlead.types import ErrorHandler
+
+logger = logging.getLogger("fairlead.dispatch")
+
+Observer = Callable[[Request[Any, Any], int, int, float], None]
+"""`(request, status, body_bytes, duration_s)`, called once for each response."""
+
+ErrorHandlers = dict[type[BaseException], ErrorHandler]
+
+
+class Dispatcher:
+    """Routes, error handlers and the observer of one application, ready to serve. Made by `App.finalise`."""
+
+    def __init__(self, app: Any, router: Router, errors: ErrorHandlers, *, debug: bool, error_format: str) -> None:
+        self.app = app
+        self.observer: Observer | None = None
+        self._router = router
+        self._errors = errors
+        self._blueprint_errors: dict[Any, ErrorHandlers] = {}
+        self._debug = debug
+        self._error_format = error_format
+        self.missing = Route("", "", [], (), _raise, options={})
+        self.missing.is_async = False
+
+    def add_blueprint_errors(self, blueprint: Any, errors: ErrorHandlers) -> None:
+        """Error handlers that hold for the routes of one blueprint."""
+        self._blueprint_errors[blueprint] = errors
+
+    def find(self, request: Request[Any, Any]) -> Route:
+        """The route of a request; `missing`, which raises the 404 or 405, when there is none."""
+        try:
+            route = self._router.find(request)
+        except FairleadException as exc:
+            request.route_parameters = (exc,)
+            return self.missing
+        request.route = route
+        return route
+
+    def driver(self) -> Generator[Any, Request[Any, Any], None]:
+        """A new driver; send it None once, then requests."""
+        driver: Generator[Any, Request[Any, Any], None] = self._drive()
+        return driver
+
+    @types.coroutine
+    def _drive(self) -> Generator[Any, Any, None]:
+        fixed, find, observe, enter = self._router.fixed, self.find, self.observer, current_request.set
+        started = 0.0
+        while True:
+            request = yield DONE
+            enter(request)
+            if observe is not None:
+                started = perf_counter()
+            try:
+                routes = fixed.get(request.raw_method)
+                route = routes.get(request.target) if routes is not None else None
+                if route is None:
+                    route = find(request)
+                else:
+                    request.route = route
+                values = request.route_parameters
+                answer = route.call(request) if values is None else route.call(request, *values)
+                if route.is_async:
+                    answer = yield from answer
+                kind = answer.__class__
+                if kind is not HTTPResponse and kind is not JSONResponse:
+                    answer = yield from self._conclude(request, answer)
+                if answer is not None:
+                    request.exchange.respond(request, answer)
+            except (asyncio.CancelledError, RequestCancelled):
+                answer = yield from self._answer_cancellation(request)
+            except Exception as exc:
+                answer = yield from self._answer_exception(request, exc)
+            if observe is not None:
+                self._observe(observe, request, answer, perf_counter() - started)
+
+    async def _conclude(self, request: Request[Any, Any], answer: Any) -> HTTPResponse | None:
+        """What to write for an answer that is no plain response; None when it was written already."""
+        if inspect.isawaitable(answer):
+            answer = await answer
+        stream = request._response
+        if stream is not None:
+            await stream.eof()
+            return None
+        if getattr(request.exchange, "upgraded", False):
+            return None
+        return respond_with(answer)
+
+    def _observe(self, observe: Observer, request: Request[Any, Any], answer: HTTPResponse | None, duration_s: float) -> None:
+        stream = request._response
+        if answer is not None:
+            observe(request, answer.status, len(answer.body), duration_s)
+        elif stream is not None:
+            observe(request, stream.status, stream.bytes_sent, duration_s)
+        elif getattr(request.exchange, "upgraded", False):
+            observe(request, 101, 0, duration_s)
+        else:
+            observe(request, 499, 0, duration_s)  # the client left; the code is nginx's
+
+    # Errors
+
+    async def _answer_exception(self, request: Request[Any, Any], exc: Exception) -> HTTPResponse | None:
+        if request._response is not None and request._response.head_sent:
+            self._log(request, exc)
+            request.exchange.abort()  # the client must not take the part for the whole
+            return None
+        if getattr(request.exchange, "upgraded", False):
+            self._log(request, exc)
+            request.exchange.abort()
+            return None
+        response = await self.fail(request, exc)
+        try:
+            request.exchange.respond(request, response)
+        except ValueError as invalid:
+            self._log(request, invalid)
+            response = HTTPResponse(b"", 500)
+            request.exchange.respond(request, response)
+        return response
+
+    async def _answer_cancellation(self, request: Request[Any, Any]) -> HTTPResponse | None:
+        reason = request.exchange.cancelled(request)
+        if reason is None:
+            return None
+        return await self._answer_exception(request, reason)
+
+    async def fail(self, request: Request[Any, Any], exc: Exception) -> HTTPResponse:
+        """The response for an exception: by the blueprint's handler, the application's, or the default one."""
+        handler = self._handler_for(request, type(exc))
+        if handler is not None:
+            try:
+                answer = await result_of(handler(request, exc))
+                if answer is not None:
+                    return respond_with(answer)
+            except Exception as second:
+                self._log(request, exc)
+                exc = second
+        self._log(request, exc)
+        return error_response(request, exc, debug=self._debug, default_format=self._error_format)
+
+    def _handler_for(self, request: Request[Any, Any], kind: type[BaseException]) -> ErrorHandler | None:
+        own = self._blueprint_errors.get(request.route.blueprint) if request.route is not None else None
+        for handlers in (own, self._errors):
+            if handlers:
+                for base in kind.__mro__:
+                    if base in handlers:
+                        return handlers[base]
+        return None
+
+    def _log(self, request: Request[Any, Any], exc: Exception) -> None:
+        if isinstance(exc, WebsocketClosed) or (isinstance(exc, FairleadException) and exc.quiet):
+            return
+        extra = {"method": request.method, "path": request.path}
+        if isinstance(exc, FairleadException) and exc.extra:
+            extra["detail"] = str(exc.extra)
+        logger.error("exception while handling a request", exc_info=exc, extra=extra)
+
+
+def _raise(request: Request[Any, Any], exc: Exception) -> None:
+    raise exc
