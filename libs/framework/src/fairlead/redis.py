@@ -22,6 +22,7 @@ own).
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -31,14 +32,18 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, ReadOnlyError, TimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from fairlead.error_pages import error_response
 from fairlead.errors import ConfigurationError, ServiceUnavailable
 from fairlead.settings import Secret
 
 if TYPE_CHECKING:
     from fairlead.app import App
     from fairlead.request import Request
+    from fairlead.response import HTTPResponse
 
 __all__ = ["OUTAGE", "attach"]
+
+logger = logging.getLogger("fairlead.redis")
 
 OUTAGE: Final = (ConnectionError, TimeoutError, ReadOnlyError)
 """What redis-py raises while the server is away, slow, starting, refusing the password or no longer the primary: worth
@@ -87,12 +92,10 @@ def attach(
         await client.ping()
 
     @app.exception(*OUTAGE)
-    def answer_outage(request: Request[Any, Any], exception: Exception) -> None:
-        raise ServiceUnavailable(
-            "The service can't reach its store at the moment",
-            retry_after=retry_after_s,
-            extra={"cause": f"{name}: {type(exception).__name__}: {exception}"},
-        ) from exception
+    def answer_outage(request: Request[Any, Any], exception: Exception) -> HTTPResponse:
+        logger.warning("Redis can't be used: %s", exception)  # one line; a trace per request would bury the cause
+        answer = ServiceUnavailable("The service can't reach its store at the moment", retry_after=retry_after_s)
+        return error_response(request, answer, debug=app.debug, default_format=app.config.FALLBACK_ERROR_FORMAT)
 
     @app.after_server_stop
     async def close(app: App[Any, Any]) -> None:
