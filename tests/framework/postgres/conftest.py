@@ -24,8 +24,8 @@ class Wire:
 
     @property
     def url(self) -> str:
-        user = f"{self._target.username}@" if self._target.username else ""
-        return urlunsplit(self._target._replace(netloc=f"{user}127.0.0.1:{self.port}"))
+        user, separator, _ = self._target.netloc.rpartition("@")
+        return urlunsplit(self._target._replace(netloc=f"{user}{separator}127.0.0.1:{self.port}"))
 
     async def mend(self) -> None:
         """Accept connections, on the same port as before."""

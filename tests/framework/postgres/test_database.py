@@ -1,9 +1,11 @@
 """`Database`: statements, transactions, sessions, and every way in which PostgreSQL can be away."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+
 from fairlead.errors import ConfigurationError, ServiceUnavailable
 from fairlead.postgres import Database
 from fairlead.settings import Secret
@@ -80,9 +82,7 @@ async def test_session_state_is_undone(postgres_url: str) -> None:
             await connection.execute("SELECT pg_advisory_lock(1)")
         assert pid == await database.fetchval("SELECT pg_backend_pid()")
         assert "77MB" != await database.fetchval("SHOW work_mem")
-        assert 0 == await database.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = $1", pid
-        )
+        assert 0 == await database.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = $1", pid)
     finally:
         await database.close()
 
@@ -215,8 +215,9 @@ async def test_too_many_connections(database: Database, postgres_url: str) -> No
     """53300 from PostgreSQL itself is a 503."""
     name = await database.fetchval("SELECT current_database()")
     role = f"role_{name}"
-    await database.execute(f'CREATE ROLE "{role}" LOGIN CONNECTION LIMIT 0')
-    limited = Database(postgres_url.replace("//postgres@", f"//{role}@"))
+    await database.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'anchor' CONNECTION LIMIT 0")
+    address = urlsplit(postgres_url)
+    limited = Database(address._replace(netloc=f"{role}:anchor@{address.hostname}:{address.port}").geturl())
     await limited.open()
     try:
         with pytest.raises(ServiceUnavailable) as caught:
