@@ -13,9 +13,9 @@ A quota is inherited: the tightest on the way from our group up to the root of t
 follows from `/proc/self/mountinfo`, which knows the mount points of version 1, version 2 and of the mixture of both
 (version 2 mounted beside version 1, without controllers), and from `/proc/self/cgroup`, which knows our group.
 
-Rejected: `os.cpu_count()`, which counts the node's CPUs and makes 64 workers in a pod that may use half of one; all CPUs
-as the default without a quota, which does the same to a pod that has none; cgroup v1 by its usual path, which is wrong
-under a nested container runtime.
+Rejected: `os.cpu_count()`, which counts the node's CPUs and makes 64 workers in a pod that may use half of one; all
+CPUs as the default without a quota, which does the same to a pod that has none; the usual paths of the mounts, which
+are wrong under a nested container runtime.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["WORKER_MEMORY_BYTES", "WorkerCount", "count_workers", "cpu_quota", "memory_limit_bytes"]
+__all__ = ["WORKER_MEMORY_BYTES", "WorkerCount", "count_workers", "cpu_quota", "memory_limit_bytes", "oom_kills"]
 
 MIB = 1024 * 1024
 
@@ -96,6 +96,15 @@ def memory_limit_bytes(root: Path = Path("/")) -> int | None:
         if text.isdigit() and int(text) < _UNLIMITED_BYTES:
             limits.append(int(text))
     return min(limits, default=None)
+
+
+def oom_kills(root: Path = Path("/")) -> int:
+    """How many processes of the control group the kernel has killed for want of memory; 0 when it is not to be told."""
+    for group in _groups(root, "memory"):
+        counters = _read(group / "memory.events") or _read(group / "memory.oom_control")
+        if found := re.search(r"^oom_kill (\d+)$", counters, re.MULTILINE):
+            return int(found[1])
+    return 0
 
 
 def _usable_cpus() -> int:

@@ -1,0 +1,56 @@
+"""Probes and metrics as an `App`, built for whichever `Fleet` it is to speak of."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fairlead.app import App
+from fairlead.config import Config
+from fairlead.management.fleet import Fleet, FleetStatus
+from fairlead.management.metrics import fleet_snapshot
+from fairlead.management.probes import PROBES, Probe, Verdict
+from fairlead.request import Request
+from fairlead.response import HTTPResponse, raw
+from fairlead.response import text as plain
+from fairlead.telemetry.metrics import merge, negotiate, render
+
+__all__ = ["build_management_app"]
+
+_NEVER_STORED = {"cache-control": "no-store"}
+
+
+def build_management_app(fleet: Fleet) -> App[Config, object]:
+    """`/startupz`, `/livez` and `/readyz`: 200 or 503 with a word, or JSON in detail (`?verbose`); `/metrics`."""
+    app: App[Config, object] = App("management", {"FALLBACK_ERROR_FORMAT": "text", "ACCESS_LOG": False})
+    for name, probe in PROBES.items():
+        app.add_route(_handler(fleet, probe), f"/{name}", methods=("GET", "HEAD"), name=name)
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> HTTPResponse:
+        counted = await fleet.metrics()
+        content_type = negotiate(request.headers.get("accept"))
+        body = render(merge([counted, fleet_snapshot(fleet.status())]), content_type)
+        return raw(body, headers=_NEVER_STORED, content_type=content_type)
+
+    return app
+
+
+def _handler(fleet: Fleet, probe: Probe):  # type: ignore[no-untyped-def]
+    def answer(request: Request) -> HTTPResponse:
+        status = fleet.status()
+        verdict = probe(status)
+        code = 200 if verdict.ok else 503
+        if _wants_detail(request):
+            return raw(_detail(status, verdict), code, _NEVER_STORED, "application/json")
+        return plain(f"{verdict.reason}\n", code, _NEVER_STORED)
+
+    return answer
+
+
+def _wants_detail(request: Request) -> bool:
+    return "verbose" in request.args or "application/json" in request.headers.get("accept", "")
+
+
+def _detail(status: FleetStatus, verdict: Verdict) -> bytes:
+    document = {"ok": verdict.ok, "reason": verdict.reason, **msgspec.to_builtins(status)}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

@@ -1,0 +1,57 @@
+"""What the management port knows of the workers, whoever runs them: a supervisor, or a single process.
+
+The probes and the metrics are functions of a `FleetStatus`, which is plain data; a `Fleet` makes one whenever it is
+asked. So the same management app serves a supervisor with many workers and a single process that watches itself.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from fairlead.telemetry.metrics import Snapshot
+from fairlead.workers.messages import CheckResult, WorkerState
+
+__all__ = ["Fleet", "FleetStatus", "WorkerStatus"]
+
+
+class WorkerStatus(Struct, frozen=True):
+    """One worker slot at a moment. Times are seconds."""
+
+    worker: int
+    state: WorkerState
+    pid: int | None
+    """None between a death and the next start."""
+    restarts: int
+    silent_s: float
+    """How long nothing has been heard of the slot's loop."""
+    uptime_s: float = 0.0
+    """How long it has been ready."""
+    lag_s: float = 0.0
+    in_flight: int = 0
+    connections: int = 0
+    checks: tuple[CheckResult, ...] | None = None
+    """The last results of the health checks; None as long as none has been run."""
+
+
+class FleetStatus(Struct, frozen=True):
+    """All worker slots at a moment, and what the probes judge them by."""
+
+    name: str
+    draining: bool
+    heartbeat_timeout_s: float
+    start_timeout_s: float
+    workers: tuple[WorkerStatus, ...]
+
+
+class Fleet(Protocol):
+    """Whoever runs workers. Called in the loop of the management port."""
+
+    def status(self) -> FleetStatus:
+        """The state of every slot, now."""
+        ...
+
+    async def metrics(self) -> Snapshot:
+        """The counters of all workers, living and dead, as of now. Workers that do not answer count as of last time."""
+        ...

@@ -1,0 +1,50 @@
+"""The state of the workers as metrics, in the form in which the workers send theirs."""
+
+from __future__ import annotations
+
+from fairlead.management.fleet import FleetStatus
+from fairlead.telemetry.metrics import Snapshot
+from fairlead.telemetry.snapshot import Family, Kind
+from fairlead.workers.messages import WorkerState
+
+__all__ = ["fleet_snapshot"]
+
+
+def fleet_snapshot(status: FleetStatus) -> Snapshot:
+    """One series for each worker slot; the number of workers by state, zeros included, for alerts to rest on."""
+    workers = [(str(worker.worker), worker) for worker in status.workers]
+    states = [(str(state), sum(worker.state is state for worker in status.workers)) for state in WorkerState]
+    per_worker = ["worker"]
+    return {
+        "fairlead_workers": _family("gauge", "Worker slots by the state of their worker.", ["state"], states),
+        "fairlead_worker_restarts_total": _family(
+            "counter",
+            "Workers that were started again, after a death or as a replacement.",
+            per_worker,
+            [(label, worker.restarts) for label, worker in workers],
+        ),
+        "fairlead_worker_silence_seconds": _family(
+            "gauge",
+            "Time since the worker's loop was last heard of.",
+            per_worker,
+            [(label, round(worker.silent_s, 3)) for label, worker in workers],
+        ),
+        "fairlead_worker_loop_lag_seconds": _family(
+            "gauge",
+            "How late the loop was at its last beat.",
+            per_worker,
+            [(label, worker.lag_s) for label, worker in workers],
+        ),
+        "fairlead_worker_requests_in_flight": _family(
+            "gauge", "Requests being handled.", per_worker, [(label, worker.in_flight) for label, worker in workers]
+        ),
+        "fairlead_worker_connections": _family(
+            "gauge", "Open connections.", per_worker, [(label, worker.connections) for label, worker in workers]
+        ),
+        "fairlead_draining": _family("gauge", "1 while the service is draining.", [], [("", int(status.draining))]),
+    }
+
+
+def _family(kind: Kind, text: str, labels: list[str], values: list[tuple[str, float]]) -> Family:
+    series = [([label] if labels else [], value) for label, value in values]
+    return {"kind": kind, "help": text, "labels": labels, "bounds": [], "combine": "sum", "series": list(series)}

@@ -1,0 +1,142 @@
+"""All slots of a supervisor: their state for the probes, their metrics, the rolling restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from fairlead.management.fleet import FleetStatus, WorkerStatus
+from fairlead.telemetry.metrics import Aggregate, Snapshot
+from fairlead.workers.messages import Metrics, WorkerState
+from fairlead.workers.plan import Plan
+from fairlead.workers.process import WorkerProcess
+from fairlead.workers.slot import GiveUp, Slot
+
+__all__ = ["WorkerFleet"]
+
+logger = logging.getLogger("fairlead.workers")
+
+METRICS_WAIT_S = 1.0
+"""How long `/metrics` waits for the workers' answers; a blocked one then counts with its last snapshot."""
+
+
+class WorkerFleet:
+    """The supervisor's workers as one. Satisfies `fairlead.management.fleet.Fleet` and `WorkerObserver`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.slots: Sequence[Slot] = ()
+        self.is_draining = False
+        self._plan = plan
+        self._aggregate = Aggregate()
+        self._serial = 0
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._replacements: set[asyncio.Task[bool]] = set()
+
+    @property
+    def app_name(self) -> str:
+        """The app's own name as a worker has told it, before that the target's."""
+        names = (worker.app_name for slot in self.slots for worker in slot.workers)
+        return next(filter(None, names), self._plan.target)
+
+    @property
+    def is_debug(self) -> bool:
+        """True when the app runs in debug mode."""
+        return any(worker.is_debug for slot in self.slots for worker in slot.workers)
+
+    # --- for the management port -------------------------------------------------------------------------------------
+
+    def status(self) -> FleetStatus:
+        """The state of every slot, now."""
+        now_s = time.monotonic()
+        return FleetStatus(
+            name=self.app_name,
+            draining=self.is_draining,
+            heartbeat_timeout_s=self._plan.heartbeat_timeout_s,
+            start_timeout_s=self._plan.start_timeout_s,
+            workers=tuple(_slot_status(slot, now_s) for slot in self.slots),
+        )
+
+    async def metrics(self) -> Snapshot:
+        """Ask every worker, wait for those that answer, and add up the living and the dead."""
+        waiting = [answer for worker in self._workers() if (answer := self._ask(worker)) is not None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=METRICS_WAIT_S)
+        return self._aggregate.merged()
+
+    # --- what workers say --------------------------------------------------------------------------------------------
+
+    def metrics_arrived(self, worker: WorkerProcess, metrics: Metrics) -> None:
+        """Keep a worker's newest counters."""
+        self._aggregate.update(worker, metrics.snapshot)
+        answer = self._answers.pop(metrics.serial, None)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
+
+    def retirement_asked(self, worker: WorkerProcess, cause: str) -> None:
+        """Replace a worker at its own wish, without a gap."""
+        slot = self.slots[worker.slot]
+        if slot.worker is worker and not self.is_draining:
+            task = asyncio.create_task(self._replace(slot, cause), name=f"replace worker {slot.index}")
+            self._replacements.add(task)
+            task.add_done_callback(self._replacements.discard)
+
+    def worker_ended(self, worker: WorkerProcess) -> None:
+        """Keep the counters of a worker that is gone."""
+        self._aggregate.retire(worker)
+
+    # --- rolling restart ---------------------------------------------------------------------------------------------
+
+    async def roll(self, cause: str) -> bool:
+        """Replace every worker, one after the other. At the first that can't be replaced the rest stay as they are."""
+        for slot in self.slots:
+            if not await self._replace(slot, cause):
+                if not self.is_draining:
+                    logger.error("rolling restart abandoned, the old workers stay", extra={"worker": slot.index})
+                return False
+        logger.info("rolling restart is complete", extra={"workers": len(self.slots)})
+        return True
+
+    async def _replace(self, slot: Slot, cause: str) -> bool:
+        try:
+            return await slot.replace(cause)
+        except GiveUp as failure:
+            logger.error("worker is not replaced", extra={"worker": slot.index, "cause": str(failure)})
+            return False
+
+    async def settle(self) -> None:
+        """Wait for replacements that are under way. Call after the slots were stopped."""
+        if self._replacements:
+            await asyncio.wait(self._replacements)
+
+    def _workers(self) -> list[WorkerProcess]:
+        return [worker for slot in self.slots for worker in slot.workers]
+
+    def _ask(self, worker: WorkerProcess) -> asyncio.Future[None] | None:
+        self._serial += 1
+        if not worker.ask_for_metrics(self._serial):
+            return None
+        answer = self._answers[self._serial] = asyncio.get_running_loop().create_future()
+        return answer
+
+
+def _slot_status(slot: Slot, now_s: float) -> WorkerStatus:
+    worker = slot.worker
+    if worker is None or worker.ended.is_set():
+        silent_s = now_s - slot.last_alive_s
+        return WorkerStatus(slot.index, WorkerState.FAILED, None, slot.restarts, silent_s)
+    beat = worker.last_beat
+    since_s = max(slot.last_alive_s, worker.last_sign_s) if worker.ready_s is not None else slot.last_alive_s
+    return WorkerStatus(
+        worker=slot.index,
+        state=worker.state,
+        pid=worker.pid,
+        restarts=slot.restarts,
+        silent_s=now_s - since_s,
+        uptime_s=now_s - worker.ready_s if worker.ready_s is not None else 0.0,
+        lag_s=beat.lag_s if beat else 0.0,
+        in_flight=beat.in_flight if beat else 0,
+        connections=beat.connections if beat else 0,
+        checks=beat.checks if beat else None,
+    )

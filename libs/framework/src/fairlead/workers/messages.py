@@ -1,0 +1,114 @@
+"""What supervisor and worker tell each other: tagged structs, one union for each direction.
+
+A message from a newer or older peer can't occur: both ends are the same installation, started by the same supervisor.
+Times are CLOCK_MONOTONIC (`time.monotonic()`), which all processes of a machine share, so that one absolute deadline
+can be passed down without being restarted.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from msgspec import Struct, field
+
+__all__ = [
+    "Beat",
+    "Changed",
+    "CheckResult",
+    "CollectMetrics",
+    "Drain",
+    "FromSupervisor",
+    "FromWorker",
+    "Metrics",
+    "Retire",
+    "WorkerSpec",
+    "WorkerState",
+]
+
+
+class WorkerState(StrEnum):
+    """starting → ready → draining → stopped, or failed from any of them."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class CheckResult(Struct, frozen=True):
+    """The last outcome of one health check of one worker. `error` is "" when it went well."""
+
+    name: str
+    kind: str
+    """`readiness` or `startup`."""
+    critical: bool
+    error: str = ""
+    duration_s: float = 0.0
+
+
+class WorkerSpec(Struct, frozen=True, tag="spec"):
+    """All that a worker must know to start; the first message on its channel."""
+
+    target: str
+    slot: int
+    supervisor_pid: int
+    listener_fds: tuple[int, ...]
+    black_box_fd: int
+    graceful_shutdown_timeout_s: float
+    heartbeat_timeout_s: float
+    options: dict[str, Any] = field(default_factory=dict)
+    """Configuration that was given to `serve` beside the environment, by key."""
+
+
+class Drain(Struct, frozen=True, tag="drain"):
+    """Stop accepting, finish what is in flight until `deadline_s`, shut down, exit 0."""
+
+    deadline_s: float
+
+
+class CollectMetrics(Struct, frozen=True, tag="collect-metrics"):
+    """Answer with `Metrics` of the same `serial`."""
+
+    serial: int
+
+
+class Changed(Struct, frozen=True, tag="state"):
+    """The worker has reached a state. `name` and `debug` describe the app once it is ready."""
+
+    state: WorkerState
+    cause: str = ""
+    detail: str = ""
+    """A short traceback, when there is one to show."""
+    exit_status: int = 0
+    name: str = ""
+    debug: bool = False
+
+
+class Beat(Struct, frozen=True, tag="beat"):
+    """A sign of life, sent each second by the loop itself."""
+
+    time_s: float
+    lag_s: float = 0.0
+    in_flight: int = 0
+    connections: int = 0
+    checks: tuple[CheckResult, ...] | None = None
+    """None as long as no check has been run yet."""
+
+
+class Metrics(Struct, frozen=True, tag="metrics"):
+    """All counters since the worker's start (cumulative), in the form of `fairlead.telemetry.metrics.snapshot`."""
+
+    snapshot: dict[str, Any]
+    serial: int = 0
+
+
+class Retire(Struct, frozen=True, tag="retire"):
+    """The worker asks to be replaced, without a gap: start a new one, then drain me."""
+
+    cause: str
+
+
+FromSupervisor: TypeAlias = WorkerSpec | Drain | CollectMetrics
+FromWorker: TypeAlias = Changed | Beat | Metrics | Retire
