@@ -1,0 +1,29 @@
+"""Websockets: the opening handshake and the `ws` object of a handler (RFC 6455, RFC 7692).
+
+    @app.websocket("/echo")
+    async def echo(request, ws):
+        async for message in ws:
+            await ws.send(message)
+
+A server's connection calls, in this order, `negotiate`, `handshake_response`, `Websocket(…)` and `serve`.
+"""
+
+from websockets.protocol import State
+
+from fairlead.errors import WebsocketClosed
+from fairlead.websocket.conversation import serve
+from fairlead.websocket.handshake import Accepted, handshake_response, is_upgrade, negotiate
+from fairlead.websocket.session import Websocket
+from fairlead.websocket.stats import WebsocketStats
+
+__all__ = [
+    "Accepted",
+    "State",
+    "Websocket",
+    "WebsocketClosed",
+    "WebsocketStats",
+    "handshake_response",
+    "is_upgrade",
+    "negotiate",
+    "serve",
+]

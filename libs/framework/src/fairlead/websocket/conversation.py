@@ -1,0 +1,99 @@
+"""From the open websocket to its end: runs a handler and turns the way it ends into a close code."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fairlead.errors import FairleadException, ServiceUnavailable, WebsocketClosed
+from fairlead.request import Request
+from fairlead.types import Handler
+from fairlead.websocket.session import Websocket
+
+DONE: Final = 1000
+POLICY_VIOLATION: Final = 1008
+INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
+
+_logger = logging.getLogger("fairlead.websocket")
+
+
+async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, parameters: Mapping[str, Any]) -> None:
+    """Run `handler(request, ws, **parameters)` and close the websocket; returns when the connection is gone.
+
+    - It returns: 1000. It raises `WebsocketClosed` (alone or in an exception group): the peer, or the handler itself,
+      has closed; nothing is logged as an error.
+    - It raises another `FairleadException`: 1008 with the message as reason for a status below 500, 1013 for 503, 1011
+      otherwise. Any other exception: logged, 1011 without a reason.
+    - It is cancelled (the drain's deadline): 1012, and the cancellation goes on.
+    - It still runs `close_timeout_s` after the connection was lost, without having touched the websocket: it is
+      cancelled, so that nobody waits for ever in the name of a client that has left. Its `finally` blocks run.
+    """
+    watch = _Watch(ws)
+    try:
+        result = handler(request, ws, **parameters)
+        if inspect.isawaitable(result):
+            await result
+        ws.close_soon(DONE)
+    except WebsocketClosed:
+        ws.close_soon(DONE)  # closed already, unless it came from another websocket
+    except FairleadException as error:
+        ws.close_soon(_close_code(error), error.message)
+        if not error.quiet:
+            _logger.error("websocket handler failed", exc_info=True)
+    except asyncio.CancelledError:
+        ws.close_soon(SERVICE_RESTART)
+        if not watch.has_cancelled():
+            raise
+    except Exception as error:
+        if _is_only_closed(error):
+            ws.close_soon(DONE)
+        else:
+            ws.close_soon(INTERNAL_ERROR)
+            _logger.error("websocket handler failed", exc_info=True)
+    finally:
+        watch.end()
+    await ws.wait_closed()
+    _logger.debug("websocket closed: %s %s", ws.close_code, ws.close_reason)
+
+
+def _close_code(error: FairleadException) -> int:
+    if isinstance(error, ServiceUnavailable):
+        return TRY_AGAIN_LATER
+    return POLICY_VIOLATION if error.status_code < 500 else INTERNAL_ERROR
+
+
+def _is_only_closed(error: Exception) -> bool:
+    return isinstance(error, ExceptionGroup) and error.split(WebsocketClosed)[1] is None
+
+
+class _Watch:
+    """Cancels the running task when it outlives its connection for too long."""
+
+    def __init__(self, ws: Websocket) -> None:
+        self._ws = ws
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_cancelled = False
+        ws.finished.add_done_callback(self._on_lost)
+
+    def has_cancelled(self) -> bool:
+        """Whether the cancellation that has just arrived is ours alone."""
+        return self._has_cancelled and self._task is not None and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        self._ws.finished.remove_done_callback(self._on_lost)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_lost(self, finished: asyncio.Future[None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._ws.close_timeout_s, self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._has_cancelled = True
+            self._task.cancel("the websocket's connection is gone")

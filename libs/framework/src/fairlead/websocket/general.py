@@ -1,0 +1,151 @@
+"""The general path: frames that are no plain message, ping or pong, and everything that is sent compressed.
+
+How it works: the `websockets` library's `ServerProtocol` is a state machine without I/O. It is given whole frames (so it
+always stands at a frame's border), checks everything that RFC 6455 demands of one, decompresses, answers close frames, and
+says which frames came. Here fragments are put together again, text is checked while it comes, and what the
+library wants to send is collected.
+
+The object is made when a connection first needs it: most connections need it for their close frame only, and 10,000 idle
+ones then save its memory (2.3 KiB each) and the handshake its time.
+
+Fragments are written into one growing buffer, never kept one by one, and their number is bounded: a message of a million
+one-byte fragments costs a megabyte of memory, not two hundred.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import logging
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from websockets.extensions import Extension
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+Message: TypeAlias = str | bytes
+
+FRAGMENT_BYTES = 16
+"""A message may have one fragment for every so many bytes that it may be long; smaller ones are an attack on the CPU."""
+
+# The library's own account of a connection (INFO "connection closed") would double ours.
+_logger = logging.getLogger("fairlead.websocket.protocol")
+_logger.setLevel(logging.WARNING)
+
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class GeneralPath:
+    """Feed it whole frames by `receive`; then write what is `to_send` and see whether it `has_ended`."""
+
+    __slots__ = ("_bytes", "_decoder", "_fragments", "_max_fragments", "_protocol", "_text")
+
+    def __init__(self, max_size: int, extensions: Sequence[Extension]) -> None:
+        self._protocol = ServerProtocol(state=State.OPEN, max_size=max_size, logger=_logger)
+        self._protocol.extensions = list(extensions)
+        self._max_fragments = max_size // FRAGMENT_BYTES + FRAGMENT_BYTES
+        self._fragments = 0
+        self._text: io.StringIO | None = None
+        self._bytes: bytearray | None = None
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    @property
+    def is_fragmented(self) -> bool:
+        """Whether a fragmented message is under way: until its end, no data frame may come by another path."""
+        return self._fragments > 0
+
+    @property
+    def room(self) -> int:
+        """How long the next data frame may be: what the fragments so far leave of the limit."""
+        size = self._protocol.max_message_size or 0
+        return size - (self._protocol.current_size or 0)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a close frame has been sent or received, or the connection was failed."""
+        return self._protocol.state is not State.OPEN
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both close frames have been exchanged."""
+        return self._protocol.close_rcvd is not None and self._protocol.close_sent is not None
+
+    @property
+    def received_close(self) -> tuple[int, str] | None:
+        """Code and reason of the peer's close frame, 1005 for one without a code."""
+        close = self._protocol.close_rcvd
+        return None if close is None else (close.code, close.reason)
+
+    @property
+    def sent_close(self) -> tuple[int, str] | None:
+        """Code and reason of our close frame."""
+        close = self._protocol.close_sent
+        return None if close is None else (close.code, close.reason)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be sent: the TCP connection is to be closed."""
+        return self._protocol.eof_sent
+
+    def receive(self, data: bytes | bytearray) -> Message | None:
+        """Take a whole frame, or the beginning of one whose header is already against the rules.
+
+        Returns the message that it ends, if it ends one.
+        """
+        self._protocol.receive_data(data)
+        try:
+            for event in self._protocol.events_received():  # one frame at most
+                if isinstance(event, Frame) and event.opcode in _DATA:
+                    return self._assemble(event)
+        except UnicodeDecodeError as error:
+            # §8.1: bytes in a text message that are no UTF-8 fail the connection
+            self.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        return None
+
+    def to_send(self) -> bytes:
+        """What the library wants written since the last call."""
+        return b"".join(self._protocol.data_to_send())
+
+    def compress(self, is_text: bool, payload: bytes) -> bytes:
+        """A message as a compressed frame."""
+        if is_text:
+            self._protocol.send_text(payload)
+        else:
+            self._protocol.send_binary(payload)
+        return self.to_send()
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake. Raises `websockets.exceptions.ProtocolError` for a code that may not be sent."""
+        self._protocol.send_close(code, reason)
+
+    def fail(self, code: int, reason: str) -> None:
+        """Fail the connection (§7.1.7): a close frame, then nothing that arrives counts any more."""
+        if not self._protocol.eof_sent:
+            self._protocol.fail(code, reason)
+
+    def _assemble(self, event: Frame) -> Message | None:
+        if event.opcode is not Opcode.CONT:
+            if event.fin:
+                return str(event.data, "utf-8") if event.opcode is Opcode.TEXT else bytes(event.data)
+            if event.opcode is Opcode.TEXT:
+                self._text, self._decoder = io.StringIO(), _Utf8Decoder()
+            else:
+                self._bytes = bytearray()
+        self._fragments += 1
+        if self._fragments > self._max_fragments:
+            self.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            return None
+        if self._bytes is not None:
+            self._bytes += event.data
+        elif self._text is not None and self._decoder is not None:
+            self._text.write(self._decoder.decode(event.data, event.fin))
+        return self._end() if event.fin else None
+
+    def _end(self) -> Message:
+        message: Message = self._text.getvalue() if self._text is not None else bytes(self._bytes or b"")
+        self._text = self._bytes = self._decoder = None
+        self._fragments = 0
+        return message

@@ -1,0 +1,72 @@
+"""What a websocket writes: collected within a loop's turn where more is to come, held back where the peer doesn't read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+COLLECT_BYTES: Final = 65536
+"""Frames that are collected for one write are written when they reach this size."""
+
+
+class Outbox:
+    """The sending side of a transport. Order is kept between `write` and `collect`."""
+
+    __slots__ = ("_drained", "_frames", "_loop", "_size", "_transport", "is_paused")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._drained: asyncio.Future[None] | None = None
+        self.is_paused = False
+        """The transport is over its high-water mark: the peer does not read as fast as we write."""
+
+    def write(self, data: bytes) -> None:
+        """Write now."""
+        if self._frames:
+            self._frames.append(data)
+            self.flush()
+        elif not self._transport.is_closing():  # writing on would only make the loop log that nobody is there
+            self._transport.write(data)
+
+    def collect(self, data: bytes) -> None:
+        """Write soon: at the next `write` or `flush`, at `COLLECT_BYTES`, at the latest in the loop's next turn."""
+        if not self._frames:
+            self._loop.call_soon(self.flush)
+        self._frames.append(data)
+        self._size += len(data)
+        if self._size >= COLLECT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        if self._frames:
+            data = b"".join(self._frames)
+            self._frames.clear()
+            self._size = 0
+            if not self._transport.is_closing():
+                self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the transport has room, or the outbox is released."""
+        if self.is_paused:
+            if self._drained is None:
+                self._drained = self._loop.create_future()
+            await asyncio.shield(self._drained)  # shared: cancelling one sender must not wake the others
+
+    def pause(self) -> None:
+        """The transport is over its high-water mark."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """The transport has room again."""
+        self.is_paused = False
+        self.release()
+
+    def release(self) -> None:
+        """Wake those who wait in `drain`."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)

@@ -1,0 +1,499 @@
+"""`Websocket`, the `ws` that a handler is given.
+
+How it works. The connection passes on what its transport tells it (`data_received` … `connection_lost`) and calls `sweep`
+about once a second; everything else is the handler's. There are no tasks and no timers here.
+
+In: bytes are cut into whole frames. A plain message (final, uncompressed, no fragments under way) is unmasked, decoded and
+queued right here, and a ping is answered; every other frame goes, whole, to the general path (`general`), which knows
+RFC 6455 in full. PERF: the direct path is 20 times Sanic's rate in an echo, the library's parser alone 4.7 times.
+The queue holds `max_queue` messages. When it is full, cutting and reading stop, and TCP slows the peer down; what was
+read already stays as bytes. They stop as well while the peer, by not reading, blocks the answers that it asks for, and for
+the rest of the loop's turn after `cutter.FRAMES_PER_TURN` frames that are no message. So memory is bounded by the queue,
+one read and the transport's high-water mark, and a flood of pings or fragments leaves other connections their turn.
+
+Out: a message is one frame and one `transport.write`. While further received messages wait, the handler will probably
+answer them in the same turn, so the frames are collected until it waits for the next message, and written at once.
+
+Closing: whoever begins, `open` turns false, `close_code` and `close_reason` are known, and every call that waits ends with
+`WebsocketClosed`. After both close frames the server ends the TCP connection (§7.1.1). When the connection is failed, only
+the sending side is shut: closing a socket that has unread input resets it, and the peer would never see the close frame.
+`close_timeout_s` later the connection is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from websockets.exceptions import ProtocolError
+from websockets.frames import CloseCode
+from websockets.protocol import State
+
+from fairlead.errors import WebsocketClosed
+from fairlead.request import Request
+from fairlead.websocket.cutter import cut
+from fairlead.websocket.frames import (
+    BINARY,
+    PING,
+    PONG,
+    TEXT,
+    Encoding,
+    apply_mask,
+    close_reason,
+    control_frame,
+    encode_message,
+    frame,
+)
+from fairlead.websocket.general import GeneralPath, Message
+from fairlead.websocket.handshake import Accepted
+from fairlead.websocket.heartbeat import Heartbeat
+from fairlead.websocket.outbox import Outbox
+from fairlead.websocket.stats import WebsocketStats
+
+NORMAL_CODES = frozenset((CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD))
+"""Codes with which `async for` ends without an exception: done, tab closed, closed without a code."""
+
+SENDS_PER_TURN = 64
+"""After so many `send`s that did not wait, one gives the loop a turn, so that `while True: await ws.send(…)` is harmless."""
+
+COMPRESS_FROM_BYTES = 64
+"""Shorter messages are sent as they are, also when compression was agreed: deflate would hardly shorten them."""
+
+
+class Websocket:
+    """A websocket connection, seen by its handler. The methods of the last section are for the server's connection.
+
+    Receiving and sending may happen in different tasks; only one task at a time may wait in `recv`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_buffer",
+        "_burst",
+        "_close_deadline",
+        "_compresses",
+        "_extensions",
+        "_general",
+        "_heartbeat",
+        "_is_lost",
+        "_loop",
+        "_max_queue",
+        "_max_short",
+        "_max_size",
+        "_need",
+        "_outbox",
+        "_queue",
+        "_stats",
+        "_transport",
+        "_waiter",
+        "close_code",
+        "close_reason",
+        "close_timeout_s",
+        "finished",
+        "is_deaf",
+        "is_direct",
+        "is_held",
+        "open",
+        "request",
+        "subprotocol",
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        request: Request[Any, Any],
+        accepted: Accepted,
+        *,
+        max_size: int = 1_048_576,
+        max_queue: int = 32,
+        ping_interval_s: float | None = 20.0,
+        ping_timeout_s: float | None = 20.0,
+        close_timeout_s: float = 10.0,
+        stats: WebsocketStats | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self.request = request
+        self.subprotocol = accepted.subprotocol
+        """The subprotocol that was agreed on; None without one."""
+        self._extensions: Sequence[Any] = accepted.extensions
+        self._compresses = bool(accepted.extensions)
+        self._general: GeneralPath | None = None
+        self._stats = stats if stats is not None else WebsocketStats()
+        self._stats.opened += 1
+        self._heartbeat = Heartbeat(self._loop.time(), ping_interval_s, ping_timeout_s)
+
+        # in
+        self._max_size = max_size
+        self._max_short = min(max_size, 125)
+        self._max_queue = max_queue
+        self._queue: deque[Message] = deque()
+        self._waiter: asyncio.Future[None] | None = None  # of the task in recv
+        self._buffer = bytearray()  # what was read and not yet cut
+        self._need = 2  # so long must the buffer be before it is worth looking at again
+        self.is_held = False  # neither cutting nor reading
+        self.is_direct = True  # open, not held, no fragmented message under way
+        self.is_deaf = False  # what still arrives does not count
+
+        # out
+        self._outbox = Outbox(transport, self._loop)
+        self._burst = 0
+
+        # the end
+        self.open = True
+        """Whether messages can be sent and received: neither side has begun to close."""
+        self.close_code: int | None = None
+        """The code of the close frame that began the end, ours or the peer's; 1006 without one; None while open."""
+        self.close_reason: str | None = None
+        self.close_timeout_s = close_timeout_s
+        self._close_deadline: float | None = None
+        self._is_lost = False
+        self.finished: asyncio.Future[None] = self._loop.create_future()
+        """Done when the TCP connection is gone. Never await it without `asyncio.shield`; see `wait_closed`."""
+
+    # --- state ---
+
+    @property
+    def closed(self) -> bool:
+        """The opposite of `open`; `server_state` and `client_state` tell how far the closing has come."""
+        return not self.open
+
+    @property
+    def server_state(self) -> State:
+        """Our side: OPEN, CLOSING once our close frame is sent, CLOSED once the TCP connection is gone."""
+        if self._is_lost:
+            return State.CLOSED
+        return State.OPEN if self.open else State.CLOSING
+
+    @property
+    def client_state(self) -> State:
+        """The peer's side: OPEN, CLOSING once its close frame has come, CLOSED once the TCP connection is gone."""
+        if self._is_lost:
+            return State.CLOSED
+        return State.CLOSING if self._general is not None and self._general.received_close else State.OPEN
+
+    @property
+    def latency_s(self) -> float | None:
+        """Round-trip time of the last answered ping, in seconds; None before."""
+        return self._heartbeat.latency_s
+
+    # --- receiving ---
+
+    async def recv(self, timeout: float | None = None) -> Message:
+        """The next message: `str` for text, `bytes` for binary.
+
+        Raises TimeoutError (`asyncio.TimeoutError`) after `timeout` seconds without one, `WebsocketClosed` once the
+        websocket is closed (messages that came before the peer closed are still given out first), RuntimeError when
+        another task waits already. Cancelling loses no message.
+        """
+        queue = self._queue
+        while not queue:  # PERF: the waiting is written out here, a coroutine of its own would cost 0.1 µs a message
+            self._outbox.flush()
+            if not self.open:
+                raise self._closed()
+            if self._waiter is not None:
+                raise RuntimeError("another task waits in recv already")
+            waiter = self._waiter = self._loop.create_future()
+            timer = None if timeout is None else self._loop.call_later(timeout, _expire, waiter)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.cancel()
+        message = queue.popleft()
+        if self.is_held and not queue:
+            self._go_on()
+        return message
+
+    def __aiter__(self) -> Websocket:
+        return self
+
+    async def __anext__(self) -> Message:
+        """The next message; ends on a normal close (1000, 1001, no code), raises `WebsocketClosed` on any other."""
+        try:
+            return await self.recv()
+        except WebsocketClosed as error:
+            if error.code in NORMAL_CODES:
+                raise StopAsyncIteration from None
+            raise
+
+    # --- sending ---
+
+    async def send(self, data: Any, encoding: Encoding | None = None) -> None:
+        """Send a message: `str` as text, bytes-like as binary, dict and list as JSON text (`encode_message` says all).
+
+        Returns when the transport has room again: a peer that does not read holds up the sender, and nobody else.
+        Every `SENDS_PER_TURN`-th call gives the loop a turn. Raises `WebsocketClosed` with code and reason when closed.
+        """
+        if encoding is None and type(data) is str:
+            first, payload = TEXT, data.encode()
+        else:
+            first, payload = encode_message(data, encoding)
+        if not self.open:
+            raise self._closed()
+        size = len(payload)
+        if self._compresses and size >= COMPRESS_FROM_BYTES:
+            whole = self._general_path().compress(first == TEXT, payload)
+        else:
+            whole = frame(first, payload)
+        stats = self._stats
+        stats.messages_sent += 1
+        stats.bytes_sent += size
+        outbox = self._outbox
+        if self._queue:
+            outbox.collect(whole)
+        else:
+            outbox.write(whole)
+        if outbox.is_paused:
+            await outbox.drain()
+            if not self.open:
+                raise self._closed()
+        elif self._burst < SENDS_PER_TURN:
+            self._burst += 1
+        else:
+            self._burst = 0
+            await asyncio.sleep(0)
+
+    async def ping(self, data: str | bytes | None = None) -> asyncio.Future[float]:
+        """Send a ping; await the returned future for the pong: it gives the round-trip time in seconds.
+
+        Raises ValueError for more than 125 bytes, `WebsocketClosed` when closed; the future then raises it too.
+        """
+        if not self.open:
+            raise self._closed()
+        waiter: asyncio.Future[float] = self._loop.create_future()
+        payload = self._heartbeat.start(None if data is None else _control_payload(data), waiter, self._loop.time())
+        self._outbox.write(control_frame(PING, payload))
+        return waiter
+
+    async def pong(self, data: str | bytes = b"") -> None:
+        """Send a pong that nobody has asked for; pings are answered without it."""
+        if not self.open:
+            raise self._closed()
+        self._outbox.write(control_frame(PONG, _control_payload(data)))
+
+    # --- closing ---
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close with `code` and `reason` and wait until the connection is gone, `close_timeout_s` at most.
+
+        The reason is cut to 123 bytes. Does nothing but wait when closed already. Raises ValueError for a code that may
+        not be sent (RFC 6455 §7.4: 1000-1003, 1007-1014, 3000-4999 may).
+        """
+        self.close_soon(code, reason)
+        await self.wait_closed()
+
+    def close_soon(self, code: int = 1012, reason: str = "") -> None:
+        """Begin to close and return at once; as `close` otherwise. The drain's way."""
+        if not self.open:
+            return
+        general = self._general_path()
+        reason = close_reason(reason)
+        try:
+            general.close(code, reason)
+        except ProtocolError as error:
+            raise ValueError(f"{code} may not be sent as a close code") from error
+        self._queue.clear()
+        self._begin_end(code, reason)
+        self._outbox.write(general.to_send())
+        self._go_on()  # the peer's close frame may be waiting behind messages that nobody will take
+
+    def fail(self, code: int = 1011, reason: str = "") -> None:
+        """Fail the connection (RFC 6455 §7.1.7): send a close frame, take nothing more, wait for no answer."""
+        if self._is_lost or self.is_deaf:
+            return
+        general = self._general_path()
+        reason = close_reason(reason)
+        try:
+            general.fail(code, reason)
+        except ProtocolError as error:
+            raise ValueError(f"{code} may not be sent as a close code") from error
+        self._begin_end(code, reason)
+        self._outbox.write(general.to_send())
+        self._end_transport(shut_only=True)
+
+    async def wait_closed(self) -> None:
+        """Wait until the TCP connection is gone."""
+        await asyncio.shield(self.finished)
+
+    def _closed(self) -> WebsocketClosed:
+        return WebsocketClosed(self.close_code or CloseCode.ABNORMAL_CLOSURE, self.close_reason or "")
+
+    def _begin_end(self, code: int, reason: str) -> None:
+        """From here on nothing can be sent; whoever waits is woken."""
+        if not self.open:
+            return
+        self.open = self.is_direct = False
+        self.close_code, self.close_reason = code, reason
+        self._close_deadline = self._loop.time() + self.close_timeout_s
+        _wake(self._waiter)
+        self._outbox.release()
+        self._heartbeat.abandon(self._closed())
+
+    def _end_transport(self, *, shut_only: bool) -> None:
+        self._outbox.flush()
+        self.is_deaf = True
+        self._buffer.clear()
+        if shut_only and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._go_on()  # read on, and forget it, until the peer closes
+        else:
+            self._transport.close()
+
+    # --- what the server's connection calls ---
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read."""
+        if self.is_direct and not self._buffer:
+            # PERF: nearly every read of a browser's traffic is one short message.
+            size = len(data) - 6
+            if 0 <= size <= self._max_short and data[1] == size + 128 and (first := data[0]) in (TEXT, BINARY):
+                self.receive(first, apply_mask(data[6:], data[2:6]))
+                return
+        if self.is_deaf:
+            return
+        self._buffer += data
+        if not self.is_held and len(self._buffer) >= self._need:
+            self._need = cut(self._buffer, self)
+
+    def eof_received(self) -> bool:
+        """The peer has shut its side without a close frame: 1006. The transport may close itself."""
+        self._begin_end(CloseCode.ABNORMAL_CLOSURE, "")
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The TCP connection is gone, in order or not."""
+        if self._is_lost:
+            return
+        self._begin_end(CloseCode.ABNORMAL_CLOSURE, "")
+        self._is_lost = self.is_deaf = True
+        self._buffer.clear()
+        self._stats.count_closed(self.close_code or CloseCode.ABNORMAL_CLOSURE)
+        self.finished.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The transport is over its high-water mark: `send` waits."""
+        self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self._outbox.resume()
+        self._go_on()
+
+    def sweep(self, now: float) -> None:
+        """Ping, give up on a peer that does not answer, cut a closing that takes too long. `now` is the loop's time."""
+        heartbeat = self._heartbeat
+        if self._close_deadline is not None:
+            if now >= self._close_deadline:
+                self._transport.abort()
+        elif self.is_held and not self._outbox.is_paused:
+            heartbeat.postpone(now)  # the handler takes no messages, so that a pong could not be seen
+        elif heartbeat.is_overdue(now):
+            self.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+        elif heartbeat.is_due(now):
+            waiter: asyncio.Future[float] = self._loop.create_future()
+            self._outbox.write(control_frame(PING, heartbeat.start_regular(waiter, now)))
+
+    # --- what the cutter calls ---
+
+    @property
+    def limit(self) -> int:
+        """How long the next frame may be."""
+        return self._max_size if self._general is None else self._general.room
+
+    def receive(self, first: int, payload: bytes) -> None:
+        """A plain, whole message: the direct path."""
+        if first == TEXT:
+            try:
+                self._deliver(payload.decode(), len(payload))
+            except UnicodeDecodeError as error:
+                self.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        else:
+            self._deliver(payload, len(payload))
+
+    def receive_control(self, first: int, payload: bytes) -> None:
+        """A whole ping or pong."""
+        if first == PONG:
+            self._heartbeat.answered(payload, self._loop.time())
+        elif self.open:
+            self._outbox.write(control_frame(PONG, payload))
+            if self._outbox.is_paused:
+                self.hold()
+
+    def receive_other(self, data: bytearray) -> None:
+        """Any other frame: the general path."""
+        general = self._general_path()
+        message = general.receive(data)
+        if message is not None and self.open:
+            self._deliver(message, len(message))
+        if general.has_ended:
+            self._follow(general)
+        else:
+            self.is_direct = not self.is_held and not general.is_fragmented
+
+    def hold(self) -> None:
+        """Stop cutting and reading until `_go_on`."""
+        if not self.is_held:
+            self.is_held = True
+            self.is_direct = False
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
+
+    def yield_turn(self) -> None:
+        """Hold for the rest of the loop's turn."""
+        self.hold()
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Cut and read again, unless the queue is still full or the peer does not take what we answer."""
+        if not self.is_held or (self.open and (self._outbox.is_paused or len(self._queue) >= self._max_queue)):
+            return
+        self.is_held = False
+        self.is_direct = self.open and not (self._general is not None and self._general.is_fragmented)
+        if len(self._buffer) >= self._need:
+            self._need = cut(self._buffer, self)
+        if not self.is_held and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _deliver(self, message: Message, size: int) -> None:
+        stats = self._stats
+        stats.messages_received += 1
+        stats.bytes_received += size
+        queue = self._queue
+        queue.append(message)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if len(queue) >= self._max_queue:
+            self.hold()
+
+    def _general_path(self) -> GeneralPath:
+        if self._general is None:
+            self._general = GeneralPath(self._max_size, self._extensions)
+        return self._general
+
+    def _follow(self, general: GeneralPath) -> None:
+        """The general path has seen or begun the end."""
+        code, reason = general.received_close or general.sent_close or (CloseCode.ABNORMAL_CLOSURE, "")
+        self._begin_end(code, reason)
+        if not self._is_lost and (data := general.to_send()):
+            self._outbox.write(data)
+        if general.is_over and not self.is_deaf:
+            self._end_transport(shut_only=not general.is_complete)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError("no message within the timeout"))
+
+
+def _control_payload(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else bytes(data)

@@ -1,0 +1,27 @@
+"""What the websockets of one server have done, in plain integers: the telemetry reads them, the hot path only adds."""
+
+from __future__ import annotations
+
+
+class WebsocketStats:
+    """One per server, shared by its websockets. Bytes are payload bytes, without headers and after decompression."""
+
+    __slots__ = ("bytes_received", "bytes_sent", "closed", "messages_received", "messages_sent", "opened")
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed: dict[int, int] = {}
+        """How many ended, by close code (1006: without a closing handshake)."""
+        self.messages_received = 0
+        self.messages_sent = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+
+    @property
+    def open(self) -> int:
+        """How many are connected now."""
+        return self.opened - sum(self.closed.values())
+
+    def count_closed(self, code: int) -> None:
+        """One has ended with `code`."""
+        self.closed[code] = self.closed.get(code, 0) + 1
