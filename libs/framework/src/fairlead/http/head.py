@@ -25,7 +25,18 @@ Pairs = Sequence[tuple[bytes, bytes]]
 class Head:
     """Facts of one header block. `block` is the raw text from the first CRLF on, or None when `pairs` are known instead."""
 
-    __slots__ = ("block", "chunked", "expects_continue", "has_request_id", "keep_alive", "length", "pairs", "upgrade", "version")
+    __slots__ = (
+        "block",
+        "chunked",
+        "expects_continue",
+        "has_request_id",
+        "keep_alive",
+        "length",
+        "ordinary",
+        "pairs",
+        "upgrade",
+        "version",
+    )
 
     def __init__(self, block: bytes = b"", pairs: Pairs | None = None, *, length: int = 0) -> None:
         self.block = block
@@ -37,6 +48,8 @@ class Head:
         self.upgrade = b""
         self.version = "1.1"
         self.has_request_id = True
+        self.ordinary = True
+        """HTTP/1.1 and keep-alive: the response needs no connection field."""
 
     def fields(self) -> Pairs:
         """The fields as they came, in order."""
@@ -214,6 +227,7 @@ def _set_framing(head: Head, fields: dict[bytes, list[bytes]]) -> None:
 def _set_connection(head: Head, fields: dict[bytes, list[bytes]]) -> None:
     options = {option.strip().lower() for value in fields.get(b"connection", []) for option in value.split(b",")}
     head.keep_alive = b"close" not in options and (head.version == "1.1" or b"keep-alive" in options)
+    head.ordinary = head.keep_alive and head.version == "1.1"
     upgrades = fields.get(b"upgrade", [])
     if upgrades and b"upgrade" in options and head.version == "1.1":
         head.upgrade = b",".join(upgrades).strip().lower()

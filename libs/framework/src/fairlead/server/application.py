@@ -1,0 +1,27 @@
+"""What the server needs of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from fairlead.request import Request
+
+
+class Application(Protocol):
+    """`fairlead.dispatch.Dispatcher` is one; anything with these four names can be served."""
+
+    app: Any
+    """What `request.app` shall be."""
+
+    observer: Callable[[Request[Any, Any], int, int, float], None] | None
+    """Called once per response: `(request, status, body_bytes, duration_s)`."""
+
+    missing: Any
+    """The route that `find` gives where there is none."""
+
+    def find(self, request: Request[Any, Any]) -> Any:
+        """The route for a request whose body has not arrived yet: has `stream` and `max_body_bytes`."""
+
+    def driver(self) -> Generator[Any, Request[Any, Any], None]:
+        """A generator that is sent requests, writes each response through `request.exchange` and yields `DONE`."""

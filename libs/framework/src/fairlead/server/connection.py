@@ -1,0 +1,565 @@
+"""One HTTP/1.1 connection.
+
+How it works. Bytes come in through `data_received`. Between two messages a complete head is looked for; the common ones are judged
+in one go (`http/head.py`), and a connection remembers its last header block, because clients repeat theirs (equal bytes, equal
+verdict). The request is then handed to the runner at once, and the responses of one `data_received` leave in one write.
+
+States, and what the deadline means in each:
+
+    IDLE        nothing has come since the last response          keep-alive time-out: close
+    HEAD        a part of a head is in the buffer                 header time-out: 408
+    BODY        the head is read, the body is being collected     body time-out: 408
+    HANDLING    the handler waits for something; what the client  response time-out: 503, the handler is cancelled
+                sends meanwhile (pipelining) is kept, bounded
+    UPGRADED    a websocket has the transport                     its own sweep
+    LINGERING   answered and half-closed; the rest of what the    two seconds, then the end
+                client is still sending is thrown away, because
+                closing at once would destroy the answer (RST)
+
+There are no timers per connection: the server's sweep compares `deadline` once a second.
+One request at a time: HTTP/1.1 answers in order, so a second one only starts when the first has been answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from fairlead.errors import FairleadException, HeadersTooLarge, PayloadTooLarge, RequestCancelled, RequestTimeout, ServiceUnavailable
+from fairlead.http.clock import CLOCK
+from fairlead.http.head import Head, read_any, read_line, read_plain
+from fairlead.http.media import PROBLEM_JSON
+from fairlead.http.problem import encode_problem, problem_of
+from fairlead.http.wire import CONTINUE, LENGTHS, OK_HEADS, encode_head
+from fairlead.request import ConnectionInfo, Request
+from fairlead.response import HTTPResponse
+from fairlead.server.body import BodyReader
+from fairlead.server.sink import ResponseSink
+from fairlead.streaming import RequestStream, ResponseStream
+
+if TYPE_CHECKING:
+    from fairlead.server.server import Shared
+
+logger = logging.getLogger("fairlead.server")
+
+LINGER_S = 2.0
+
+# The bytes of a target in origin form that needs no second look: visible ASCII without "#" (RFC 9112 §3.2).
+_TARGET_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+
+
+class State(enum.Enum):
+    """Where a connection stands."""
+
+    IDLE = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    HANDLING = enum.auto()
+    UPGRADED = enum.auto()
+    LINGERING = enum.auto()
+
+
+IDLE, HEAD, BODY, HANDLING, UPGRADED, LINGERING = State
+
+
+class HttpConnection(asyncio.Protocol):
+    """The protocol object of a connection, and the `Exchange` of its requests."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_head",
+        "_info",
+        "_out",
+        "_paused",
+        "_request",
+        "_shared",
+        "_start",
+        "_task",
+        "_timed_out",
+        "_writable",
+        "_write",
+        "deadline",
+        "final",
+        "idle_since",
+        "lost",
+        "session",
+        "state",
+        "transport",
+        "write_deadline",
+    )
+
+    def __init__(self, shared: Shared) -> None:
+        # for the connection
+        self._shared = shared
+        self._start = shared.runner.start
+        self.transport: Any = None
+        self._info: ConnectionInfo | None = None
+        self._head: Head | None = None
+        self._out: list[bytes] | None = None
+        self._paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self.state = IDLE
+        self.final = False
+        self.lost = False
+        self.session: Any = None
+        self.deadline = CLOCK.now + shared.limits.header_timeout_s
+        self.write_deadline = inf
+        self.idle_since = CLOCK.now
+        # for the request under way
+        self._buffer = b""
+        self._body: BodyReader | None = None
+        self._request: Request[Any, Any] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timed_out = False
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._write = self.transport.write
+        shared = self._shared
+        shared.connections.add(self)
+        if shared.limits.max_connections and len(shared.connections) > shared.limits.max_connections:
+            self._refuse(ServiceUnavailable("Too many connections", retry_after=1))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._shared.connections.discard(self)
+        self.lost = True
+        if self._info is not None:
+            self._info.lost = True
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self.session is not None:
+            self.session.connection_lost(exc)
+            return
+        if self._body is not None:
+            self._body.fail(RequestCancelled("the client is gone"))
+        if self._task is not None:
+            self._task.cancel("the client is gone")
+
+    def eof_received(self) -> bool:
+        """The client has finished sending. It still gets the answer to what it has sent whole."""
+        if self.session is not None:
+            self.session.eof_received()
+            return True
+        if self.state is HANDLING and (self._body is None or self._body.stream is None):
+            self.final = True
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self.write_deadline = CLOCK.now + self._shared.limits.write_timeout_s
+        if self.session is not None:
+            self.session.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.write_deadline = inf
+        if self.session is not None:
+            self.session.resume_writing()
+        elif self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state is IDLE:
+            self._read(data)
+        elif state is UPGRADED:
+            self.session.data_received(data)
+        elif state is HEAD:
+            data, self._buffer = self._buffer + data, b""
+            self._read(data)
+        elif state is BODY or (state is HANDLING and self._body is not None):
+            self._read_body(data)
+        elif state is HANDLING:
+            self._keep(data)
+
+    # Reading
+
+    def _read(self, data: bytes) -> None:
+        """Take as many messages from the data as are complete, and answer them in one write."""
+        out = self._out = []
+        try:
+            self._take_messages(data)
+        except FairleadException as exc:
+            self._refuse(exc)
+        finally:
+            self._out = None
+            if out and not self.lost:
+                self._write(out[0] if len(out) == 1 else b"".join(out))
+            if self.state is LINGERING:
+                self._half_close()
+
+    def _take_messages(self, data: bytes) -> None:
+        position, size = 0, len(data)
+        shared = self._shared
+        limits = shared.limits
+        while True:
+            end = data.find(b"\r\n\r\n", position)
+            if end < 0:
+                self._keep_partial_head(data, position)
+                return
+            line_end = data.find(b"\r\n", position, end)
+            if line_end < 0:
+                line_end = end
+            if line_end == position:  # an empty line before the request line (RFC 9112 §2.2)
+                position += 2
+                continue
+            block = data[line_end:end]
+            line = data[position:line_end]
+            head = self._head
+            if head is None or head.block != block:
+                head = self._read_head(line, block)
+            method, _, rest = line.partition(b" ")
+            target, _, version = rest.partition(b" ")
+            if (
+                version != b"HTTP/1.1"
+                or method not in _METHODS
+                or target[:1] != b"/"
+                or target.translate(None, _TARGET_BYTES)
+                or head.version != "1.1"
+            ):
+                method, target, version_text = read_line(line)
+                if version_text != head.version:
+                    head = read_any(line, block, limits.max_header_fields)
+            position = end + 4
+            request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
+            length = head.length
+            if length or head.chunked:
+                if head.chunked or size - position < length or length > limits.max_body_bytes or head.expects_continue:
+                    self._begin_body(request, data[position:])
+                    return
+                request.body = data[position : position + length]
+                position += length
+            task = self._start(request, self._finished)
+            if task is not None:
+                self._handle(request, task)
+                self._keep(data[position:])
+                return
+            if self.final or not head.keep_alive:
+                return
+            if position == size:
+                self.state = IDLE
+                self.deadline = CLOCK.now + limits.keep_alive_timeout_s
+                return
+
+    def _read_head(self, line: bytes, block: bytes) -> Head:
+        limits = self._shared.limits
+        if len(line) + len(block) > limits.max_head_bytes:
+            raise self._too_large(line)
+        head = read_plain(block, limits.max_header_fields)
+        if head is None:
+            return read_any(line, block, limits.max_header_fields)
+        self._head = head
+        return head
+
+    def _too_large(self, start: bytes) -> FairleadException:
+        if b"\r\n" not in start and len(start) > self._shared.limits.max_head_bytes // 2:
+            return FairleadException("The request target is too long", 414)
+        return HeadersTooLarge(f"The head passes {self._shared.limits.max_head_bytes} bytes")
+
+    def _keep_partial_head(self, data: bytes, position: int) -> None:
+        rest = data[position:]
+        limits = self._shared.limits
+        if not rest.strip(b"\r\n"):
+            rest = b"" if len(rest) > 4 else rest
+        if len(rest) > limits.max_head_bytes:
+            raise self._too_large(rest)
+        if b"\n\n" in rest or b"\n\r\n" in rest.replace(b"\r\n", b""):
+            raise FairleadException("Lines of a head end with CR LF", 400)
+        if not rest:
+            self.state = IDLE
+            self.deadline = CLOCK.now + limits.keep_alive_timeout_s
+        else:
+            if self.state is not HEAD:
+                self.state = HEAD
+                self.deadline = CLOCK.now + limits.header_timeout_s
+            self._buffer = rest
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what came while a request is being handled, and stop reading when that is much."""
+        if data:
+            self._buffer += data
+            if len(self._buffer) > self._shared.limits.max_pipelined_bytes:
+                self.transport.pause_reading()
+
+    # Bodies that don't come with their head
+
+    def _begin_body(self, request: Request[Any, Any], data: bytes) -> None:
+        shared, head = self._shared, request.head
+        route = shared.application.find(request)
+        limit = route.max_body_bytes or shared.limits.max_body_bytes
+        if route is shared.application.missing or head.length > limit:
+            if route is not shared.application.missing:
+                raise PayloadTooLarge(f"The body passes {limit} bytes")
+            self.final = True  # the body will not be read
+            task = self._start(request, self._finished)
+            if task is not None:
+                self._handle(request, task)
+            return
+        self._request = request
+        self._body = BodyReader(head, limit, awaits_continue=head.expects_continue and not data)
+        if route.stream:
+            request.stream = self._body.stream = RequestStream(limit=limit, resume=self._wants_body)
+            task = self._start(request, self._finished)
+            if task is not None:
+                self._handle(request, task)
+            else:
+                self._leave_body()
+                return
+        else:
+            self.state = BODY
+            self.deadline = CLOCK.now + shared.limits.body_timeout_s
+            self._wants_body()
+        if data:
+            self._read_body(data)
+
+    def _wants_body(self) -> None:
+        """The body is wanted: tell a client that waits for this, and read on."""
+        body = self._body
+        if body is not None and not self.lost:
+            if body.awaits_continue:
+                body.awaits_continue = False
+                self._send(CONTINUE)
+            if not self.transport.is_reading():
+                self.transport.resume_reading()
+
+    def _read_body(self, data: bytes) -> None:
+        body, request = self._body, self._request
+        assert body is not None and request is not None
+        try:
+            wants_more, rest = body.feed(data)
+        except FairleadException as exc:
+            self._body = None
+            if body.stream is None:
+                self._refuse(exc)
+            else:
+                body.fail(exc)  # the handler answers
+                self.final = True
+            return
+        if not wants_more:
+            self.transport.pause_reading()
+        if not body.ended:
+            return
+        self._body = None
+        if body.stream is not None:
+            self._keep(rest)
+            return
+        request.body = body.collected()
+        task = self._start(request, self._finished)
+        if task is not None:
+            self._handle(request, task)
+            self._keep(rest)
+        elif not self.final and request.head.keep_alive:
+            self._go_on(rest)
+
+    def _leave_body(self) -> None:
+        """The answer is out, and a part of the body isn't in."""
+        self._body = None
+        self.final = True
+        self._half_close()
+
+    # Handling
+
+    def _handle(self, request: Request[Any, Any], task: asyncio.Task[None]) -> None:
+        self._request, self._task, self._timed_out = request, task, False
+        if self.state is not UPGRADED:
+            self.state = HANDLING
+            if self.deadline is not inf or request._response is None:
+                self.deadline = CLOCK.now + self._shared.limits.response_timeout_s
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        """The request that had waited is answered: take up the next."""
+        if task is not self._task:
+            return
+        request, self._task, self._request = self._request, None, None
+        if self.lost or self.state is UPGRADED or self.state is LINGERING:
+            return
+        if self._body is not None:
+            self._leave_body()
+        elif self.final or (request is not None and not request.head.keep_alive):
+            self.transport.close()
+        else:
+            self._go_on(b"")
+
+    def _go_on(self, data: bytes) -> None:
+        data, self._buffer = self._buffer + data, b""
+        self.state = IDLE
+        self.deadline = CLOCK.now + self._shared.limits.keep_alive_timeout_s
+        self.idle_since = CLOCK.now
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        if data:
+            self._read(data)
+
+    # Exchange: what requests use
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Addresses of both sides, looked up when first asked for."""
+        info = self._info
+        if info is None:
+            get = self.transport.get_extra_info
+            info = self._info = ConnectionInfo(get("peername"), get("sockname"), get("sslcontext") is not None)
+        return info
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether the request became a websocket."""
+        return self.session is not None
+
+    def respond(self, request: Request[Any, Any], response: HTTPResponse) -> None:
+        """Write a whole response."""
+        head, body = request.head, response.body
+        extra = b"x-request-id: " + request.id.encode() + b"\r\n" if self._shared.limits.request_id_header else b""
+        keep_alive = head.keep_alive and not self.final
+        if response._headers is None and response.status == 200 and head.ordinary and keep_alive and request.raw_method != b"HEAD":
+            size = len(body)
+            length = LENGTHS[size] if size < 4096 else b"%d\r\n" % size
+            data = b"".join((OK_HEADS[response.content_type], length, CLOCK.date_line, extra, b"\r\n", body))
+        else:
+            data = self._encode(request, response, extra, keep_alive)
+        out = self._out
+        if out is not None:
+            out.append(data)
+        elif not self.lost:
+            self._write(data)
+        if not keep_alive:
+            self._close_after(request)
+
+    def _encode(self, request: Request[Any, Any], response: HTTPResponse, extra: bytes, keep_alive: bool) -> bytes:
+        status, body = response.status, response.body
+        length = len(body)
+        head_only = request.raw_method == b"HEAD"
+        headers = response._headers
+        if head_only and not body and headers is not None and headers.get("content-length", "").isdecimal():
+            length = int(headers["content-length"])
+        head = encode_head(
+            status,
+            response.content_type,
+            headers,
+            length,
+            keep_alive=keep_alive,
+            extra=extra,
+            http_1_0=request.head.version == "1.0",
+        )
+        return head if head_only or status == 204 or status == 304 else head + body
+
+    def begin_stream(self, request: Request[Any, Any], response: HTTPResponse) -> ResponseStream:
+        """A response in pieces."""
+        self.deadline = inf  # a stream may take as long as it likes; a peer that doesn't read is the write time-out's matter
+        return ResponseStream(ResponseSink(self, request), response)
+
+    def cancelled(self, request: Request[Any, Any]) -> FairleadException | None:
+        """Why the handler was cancelled, as an answer; None when there is nobody to answer."""
+        if self.lost or self.session is not None:
+            return None
+        self.final = True
+        if self._timed_out:
+            return ServiceUnavailable("The response took too long", extra={"route": request.uri_template})
+        return ServiceUnavailable("The request was cancelled by the server")
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.transport.abort()
+
+    async def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Any:
+        """Turn the connection into a websocket; see `server/upgrade.py`."""
+        from fairlead.server.upgrade import open_websocket
+
+        self.session = open_websocket(self, request, options)
+        self.state = UPGRADED
+        self.deadline = self.write_deadline = inf
+        rest, self._buffer = self._buffer, b""
+        if rest:
+            self.session.data_received(rest)
+        return self.session
+
+    # Writing and ending
+
+    def _send(self, data: bytes) -> None:
+        if self._out is not None:
+            self._out.append(data)
+        elif not self.lost:
+            self._write(data)
+
+    async def writable(self) -> None:
+        """Wait while the peer reads too slowly. Raises `RequestCancelled` when it is gone."""
+        if self._paused and not self.lost:
+            self._writable = asyncio.get_running_loop().create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None
+        if self.lost:
+            raise RequestCancelled("the client is gone")
+
+    def _close_after(self, request: Request[Any, Any]) -> None:
+        """This was the last response. A handler that still runs (or a body that still comes) is let finish."""
+        self.final = True
+        if self._task is None and not self.lost:
+            if self._body is None and not request.head.length and not request.head.chunked:
+                self._shared.loop.call_soon(self.transport.close)
+            else:
+                self.state = LINGERING
+                if self._out is None:
+                    self._half_close()
+
+    def _refuse(self, exc: FairleadException) -> None:
+        """Answer what never became a request, and end the connection."""
+        if self.lost or self.state is LINGERING:
+            return
+        self._shared.refused[exc.status_code] = self._shared.refused.get(exc.status_code, 0) + 1
+        response = HTTPResponse(encode_problem(problem_of(exc)), exc.status_code, exc.headers, PROBLEM_JSON)
+        head = encode_head(response.status, response.content_type, response._headers, len(response.body), keep_alive=False)
+        self._send(head + response.body)
+        self.final = True
+        self.state = LINGERING
+        if self._out is None:
+            self._half_close()
+
+    def _half_close(self) -> None:
+        self.state = LINGERING
+        self.deadline = CLOCK.now + LINGER_S
+        self._body, self._buffer = None, b""
+        if self.lost:
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            if not self.transport.is_reading():
+                self.transport.resume_reading()
+        else:
+            self.transport.close()
+
+    # The server's side
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        state, self.deadline = self.state, inf
+        if self.write_deadline <= CLOCK.now:
+            self.transport.abort()
+        elif state is HEAD and self._buffer.strip():
+            self._refuse(RequestTimeout("The head did not arrive in time"))
+        elif state is BODY:
+            self._refuse(RequestTimeout("The body did not arrive in time"))
+        elif state is HANDLING:
+            self._timed_out = True
+            if self._task is not None:
+                self._task.cancel("the response took too long")
+        elif state is not UPGRADED:
+            self.transport.close()
+
+    def drain(self) -> None:
+        """The server is stopping: answer what is under way, then end."""
+        self.final = True
+        if self.state is IDLE and not self.lost:
+            if self.idle_since < CLOCK.now - 1:
+                self.transport.close()
+            else:  # its next request may be on the way: it gets an answer with `Connection: close`
+                self.deadline = CLOCK.now + 1

@@ -1,0 +1,124 @@
+"""Runs requests: without a task as long as the handler doesn't wait, in a task of its own from then on.
+
+A task per request costs about a tenth of the whole path, and most requests that come from a cache or a computation never wait.
+So a driver (see `fairlead.dispatch`) is stepped straight from `data_received`. What is needed for that to be honest:
+
+- *Identity.* Code may ask for `asyncio.current_task()` (`asyncio.timeout` does). Each driver has a *spare* task, which lends its
+  identity while the driver is stepped. When the handler waits for something, that very task takes the driver over and runs it to
+  the request's end; a new driver with a new spare is made for the requests that follow.
+- *Context.* Every request runs in its own copy of the context, so nothing that it sets leaks into another (W3C trace context,
+  request id). The copy stays with the request when the task takes over.
+- *Cancellation.* `task.cancel()` can arrive while the request waits (then it is an ordinary cancellation of what it awaits), between
+  its first wait and the task's first step (then the task passes it on), or, by misuse, after a request that never waited has ended
+  (then the spare is replaced, and no later request is hit).
+
+Rejected: eager tasks (`asyncio.eager_task_factory`, Python ≥ 3.12) do the same for the price of a task object per request, and
+uvloop has them only from 3.12 on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
+from collections.abc import Callable, Generator
+from contextvars import Context, copy_context
+from typing import Any
+
+from fairlead.request import DONE, Request
+
+Driver = Generator[Any, Any, None]
+Finished = Callable[[asyncio.Task[None]], None]
+
+
+class _Spare:
+    """A driver, the task that may take it over, and what it shall take over."""
+
+    __slots__ = ("context", "driver", "task", "waits_for", "wake")
+
+    def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
+        self.driver = driver
+        self.wake: asyncio.Future[None] = loop.create_future()
+        self.context: Context | None = None
+        self.waits_for: Any = None
+        self.task = loop.create_task(_run_request(self), context=Context())
+
+
+class Runner:
+    """Runs the requests of one event loop."""
+
+    __slots__ = ("_loop", "_make_driver", "_send", "_spare", "_task", "in_flight")
+
+    def __init__(self, make_driver: Callable[[], Driver], loop: asyncio.AbstractEventLoop) -> None:
+        self._make_driver = make_driver
+        self._loop = loop
+        self.in_flight: dict[asyncio.Task[None], None] = {}
+        self._renew()
+
+    def _renew(self) -> None:
+        driver = self._make_driver()
+        driver.send(None)
+        self._spare = _Spare(driver, self._loop)
+        self._task = self._spare.task
+        self._send = driver.send
+
+    def start(self, request: Request[Any, Any], finished: Finished) -> asyncio.Task[None] | None:
+        """Run a request. None: it is finished. Otherwise its task; `finished(task)` is called from the loop when it is done."""
+        loop, task = self._loop, self._task
+        if task.done():  # cancelled by somebody who kept a finished request's task
+            self._renew()
+            task = self._task
+        context = copy_context()
+        _enter_task(loop, task)
+        try:
+            yielded = context.run(self._send, request)
+        except BaseException:
+            self._renew()  # the driver is dead: KeyboardInterrupt and the like
+            raise
+        finally:
+            _leave_task(loop, task)
+        if yielded is DONE:
+            return None
+        spare = self._spare
+        spare.context, spare.waits_for = context, yielded
+        if not spare.wake.done():
+            spare.wake.set_result(None)
+        self.in_flight[task] = None
+        task.add_done_callback(self._forget)
+        task.add_done_callback(finished)
+        self._renew()
+        return task
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self.in_flight.pop(task, None)
+
+    def close(self) -> None:
+        """Let go of the spare task. Called when the server stops."""
+        self._task.cancel()
+
+
+async def _run_request(spare: _Spare) -> None:
+    await _take_over(spare)  # asyncio takes no generator for a task from Python 3.12 on
+
+
+@types.coroutine
+def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
+    """Sleeps until a request waits under this task's name, then runs that request to its end."""
+    cancelled: BaseException | None = None
+    try:
+        yield from spare.wake
+    except asyncio.CancelledError as exc:
+        if spare.context is None:
+            raise
+        cancelled = exc
+    context, driver, waits_for = spare.context, spare.driver, spare.waits_for
+    assert context is not None
+    if cancelled is not None and (waits_for is None or not waits_for.cancel()):
+        waits_for = context.run(driver.throw, cancelled)
+    while waits_for is not DONE:
+        try:
+            value = yield waits_for
+        except BaseException as exc:
+            waits_for = context.run(driver.throw, exc)
+        else:
+            waits_for = context.run(driver.send, value)

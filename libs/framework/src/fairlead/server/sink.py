@@ -1,0 +1,78 @@
+"""The connection's side of a streamed response: head, pieces in the right framing, end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fairlead.errors import ServerError
+from fairlead.http.status import has_no_body
+from fairlead.http.wire import encode_head
+from fairlead.request import Request
+from fairlead.response import HTTPResponse
+
+if TYPE_CHECKING:
+    from fairlead.server.connection import HttpConnection
+
+
+class ResponseSink:
+    """Chunked for HTTP/1.1, until the connection closes for HTTP/1.0, and counted when a Content-Length was set."""
+
+    __slots__ = ("_bodyless", "_chunked", "_connection", "_left", "_request")
+
+    def __init__(self, connection: HttpConnection, request: Request[Any, Any]) -> None:
+        self._connection = connection
+        self._request = request
+        self._chunked = False
+        self._bodyless = False
+        self._left: int | None = None
+
+    def write_head(self, response: HTTPResponse) -> None:
+        """Send the head. Raises `ServerError` for a Content-Length that is no number."""
+        connection, request = self._connection, self._request
+        headers = response.headers
+        text = headers.get("content-length")
+        if text is not None and not text.isdecimal():
+            raise ServerError(extra={"content-length": text})
+        self._left = int(text) if text is not None else None
+        self._bodyless = request.raw_method == b"HEAD" or has_no_body(response.status)
+        old = request.head.version == "1.0"
+        self._chunked = self._left is None and not old and not self._bodyless
+        if self._left is None and old:
+            connection.final = True
+        connection._send(
+            encode_head(
+                response.status,
+                response.content_type,
+                headers,
+                self._left,
+                keep_alive=request.head.keep_alive and not connection.final,
+                extra=b"x-request-id: " + request.id.encode() + b"\r\n",
+                http_1_0=old,
+            )
+        )
+
+    def write_chunk(self, data: bytes) -> None:
+        """Send a piece. Raises `ServerError` for more than the Content-Length says."""
+        if self._bodyless:
+            return
+        if self._chunked:
+            self._connection._send(b"%x\r\n%b\r\n" % (len(data), data))
+            return
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise ServerError("The body is longer than its Content-Length")
+        self._connection._send(data)
+
+    def end_body(self) -> None:
+        """The body is complete. Raises `ServerError` for less than the Content-Length says."""
+        if self._chunked:
+            self._connection._send(b"0\r\n\r\n")
+        elif self._left and not self._bodyless:
+            raise ServerError("The body is shorter than its Content-Length")
+        if self._connection.final or not self._request.head.keep_alive:
+            self._connection._close_after(self._request)
+
+    async def drain(self) -> None:
+        """Wait while the peer reads too slowly."""
+        await self._connection.writable()
