@@ -19,6 +19,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -38,6 +39,9 @@ LOGGER = "fairlead.access"
 FIRST_ERROR = 400
 MAX_TEMPLATES = 5_000
 
+_PLAIN = bytes(set(range(0x21, 0x7F)) - set(b'"\\'))
+"""What JSON takes as it is."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -52,12 +56,14 @@ class AccessLog:
         errors_only: bool = False,
         with_query: bool = False,
         with_user_agent: bool = False,
+        trusts_proxies: bool = True,
     ) -> None:
         if not 0.0 <= sample <= 1.0:
             raise ValueError(f"sample is a share between 0 and 1, not {sample}")
         self._stream = stream
         self._with_query = with_query
         self._with_user_agent = with_user_agent
+        self._trusts_proxies = trusts_proxies
         self._templates: dict[tuple[Any, bytes, int], bytes] = {}
         write = self._writer()
         self.observe: Observer = _choose(write, 0.0 if errors_only else sample)
@@ -66,54 +72,71 @@ class AccessLog:
         if self._stream.writer is None:
             return self._write_record
         if self._stream.format == "json":
-            return self._write_line
+            return self._line_writer(self._stream.writer.write)
         return self._write_event
 
     # JSON: the fast way
 
-    def _write_line(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
-        template = self._templates.get((request.route, request.raw_method, status))
-        if template is None:
-            template = self._template(request, status)
-        line = template % (
-            rfc3339_ms(time.time()).encode(),
-            request.id.encode(),
-            _encode(self._path(request)),
-            duration_s * 1e3,
-            body_bytes,
-            _encode(request.client_ip),
-            self._rest(request),
-        )
-        self._stream.writer.write(line)  # type: ignore[union-attr]
+    def _line_writer(self, write: Callable[[bytes], None]) -> Observer:
+        templates = self._templates
+        time_now = time.time
+        with_query, path_of = self._with_query, self._path
+        address_of = _forwarded_address if self._trusts_proxies else _peer_address
+        with_user_agent = self._with_user_agent
+        second, moment = 0, b""
+
+        def write_line(request: Any, status: int, body_bytes: int, duration_s: float) -> None:
+            nonlocal second, moment
+            template = templates.get((request.route, request.raw_method, status))
+            if template is None:
+                template = self._template(request, status)
+            now = time_now()
+            whole = int(now)
+            if whole != second:
+                second, moment = whole, rfc3339_ms(whole)[:19].encode()
+            path = request.target.partition(b"?")[0]
+            if with_query or path.translate(None, _PLAIN) or len(path) > MAX_TEXT:
+                path = _encode(path_of(request.target))[1:-1]
+            block = request.head.block
+            has_more = with_user_agent or not block or block.find(b"raceparent") >= 0
+            write(
+                template
+                % (
+                    moment,
+                    (now - whole) * 1e3,
+                    request.id.encode(),
+                    path,
+                    duration_s * 1e3,
+                    body_bytes,
+                    address_of(request),
+                    self._rest(request) if has_more else b"",
+                )
+            )
+
+        return write_line
 
     def _template(self, request: Any, status: int) -> bytes:
         level = "error" if status >= 500 else "info"
         head = {"level": level, "event": "request", "logger": LOGGER, **self._stream.identity}
         constant = {"method": _text(request.raw_method), "route": route_template(request)}
         template = (
-            b'{"timestamp":"%%b",%s,"request_id":"%%b",%s,"path":%%b,"status":%d,'
-            b'"duration_ms":%%.3f,"bytes":%%d,"client_ip":%%b%%b}\n'
-        ) % (_inside(head), _inside(constant), status)
+            b'{"timestamp":"%%b.%%03dZ",%s,"request_id":"%%b",%s,"path":"%%b","status":%d,'
+            b'"duration_ms":%%.3f,"bytes":%%d,"client_ip":"%%b"%%b}\n'
+        ) % (_inside(head).replace(b"%", b"%%"), _inside(constant).replace(b"%", b"%%"), status)
         if len(self._templates) < MAX_TEMPLATES and request.route is not None:
             self._templates[request.route, request.raw_method, status] = template
         return template
 
-    def _path(self, request: Any) -> str:
-        target: bytes = request.target
-        if self._with_query:
-            return mask_tokens(_text(target))
-        return _text(target.partition(b"?")[0])
+    def _path(self, target: bytes) -> str:
+        return mask_tokens(_text(target)) if self._with_query else _text(target.partition(b"?")[0])
 
     def _rest(self, request: Any) -> bytes:
         fields = self._more(request)
         return b"," + _inside(fields) if fields else b""
 
     def _more(self, request: Any) -> dict[str, str]:
-        fields: dict[str, str] = {}
-        if b"raceparent" in request.head.block or not request.head.block:
-            trace = trace_of(request)
-            if trace is not None:
-                fields["trace_id"] = trace.trace_id
+        trace = trace_of(request)
+        fields = {} if trace is None else {"trace_id": trace.trace_id}
         if self._with_user_agent:
             fields["user_agent"] = escape(mask_tokens(request.headers.get("user-agent", "")[:512]))
         return fields
@@ -122,7 +145,7 @@ class AccessLog:
 
     def _write_event(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
         level = "error" if status >= 500 else "info"
-        title = f"{_text(request.raw_method)} {self._path(request)} {status}"
+        title = f"{_text(request.raw_method)} {self._path(request.target)} {status}"
         fields = {
             "duration_ms": round(duration_s * 1e3, 3),
             "bytes": body_bytes,
@@ -138,7 +161,7 @@ class AccessLog:
             "request_id": request.id,
             "method": _text(request.raw_method),
             "route": route_template(request),
-            "path": self._path(request),
+            "path": self._path(request.target),
             "status": status,
             "duration_ms": round(duration_s * 1e3, 3),
             "bytes": body_bytes,
@@ -157,6 +180,19 @@ def _choose(write: Observer, sample: float) -> Observer:
             write(request, status, body_bytes, duration_s)
 
     return write_sampled
+
+
+def _peer_address(request: Any) -> bytes:
+    return _address(request.exchange.info.client_ip)
+
+
+def _forwarded_address(request: Any) -> bytes:
+    return _address(request.client_ip)
+
+
+@lru_cache(maxsize=4_096)
+def _address(address: str) -> bytes:
+    return _encode(escape(address))[1:-1]
 
 
 def _text(raw: bytes) -> str:

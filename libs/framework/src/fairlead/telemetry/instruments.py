@@ -31,7 +31,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
 
-from fairlead.telemetry.snapshot import Combine, Family, Kind, Snapshot, Value, merge
+from fairlead.telemetry.snapshot import Combine, Family, Kind, Snapshot, Value, family, merge
 
 __all__ = [
     "DURATION_BOUNDS_S",
@@ -160,14 +160,7 @@ class Instrument(Generic[S]):
 
     def family(self) -> Family:
         """The current numbers, as a part of a snapshot."""
-        return {
-            "kind": self.kind,
-            "help": self.help,
-            "labels": list(self.label_names),
-            "bounds": list(self.bounds),
-            "combine": self.combine,
-            "series": self._read(),
-        }
+        return family(self.kind, self.help, self._read(), labels=self.label_names, bounds=self.bounds, combine=self.combine)
 
     def _read(self) -> list[tuple[list[str], Value]]:
         result: list[tuple[list[str], Value]] = []

@@ -6,10 +6,11 @@ gathers for `gather_s`, then takes everything that has come together.
 
     caller ── write(line) ──> pending (bounded by bytes) ── thread ──> os.write
 
-How it works: `pending` and the counts change under one re-entrant lock (a signal handler or a finaliser may log while
-it is held), held for an append or a swap and never during I/O. The first line after a pause wakes the thread; the
-following ones of the batch cost an append. Pieces end at line boundaries and, on a pipe, are no longer than PIPE_BUF,
-because only those are written whole (POSIX write(2)): several workers share one stdout, and their lines must not mix.
+How it works: `write` takes no lock, an append to a deque is atomic (and so a signal handler or a finaliser may log
+while another line is being taken). The first line after a pause wakes the thread; the following ones of the batch
+cost an append. The thread takes back its readiness first and empties the deque then, so no line waits for a wake-up
+that was lost. Pieces end at line boundaries and, on a pipe, are no longer than PIPE_BUF, because only those are
+written whole (POSIX write(2)): several workers share one stdout, and their lines must not mix.
 
 A closed descriptor fails at once; its lines count as dropped, too. When writing works again, one line says how many are
 missing. A process that is killed loses what it gathered in the last `gather_s`; `flush` at exit and for errors.
@@ -21,11 +22,13 @@ the pipe in between; opening /proc/self/fd/1 anew, which is refused after a chan
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import stat
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -59,29 +62,30 @@ class LineWriter:
         _begin_anew_in_forks(weakref.WeakMethod(self._begin))
 
     def _begin(self) -> None:
-        self._lock = threading.RLock()
-        self._idle = threading.Condition(self._lock)
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._pending: list[bytes] = []
+        self._pending: deque[bytes] = deque()
         self._pending_bytes = 0
         self._is_awake = False
         self._is_writing = False
+        self._idle = threading.Condition()
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
 
     def write(self, line: bytes) -> None:
         """Take one line with its line feed, from any thread. Returns at once; a line that finds no room is dropped."""
-        with self._lock:
-            if self._pending_bytes >= self._max_pending_bytes or self._is_closed:
-                self._drop(1)
-                return
-            self._pending.append(line)
-            self._pending_bytes += len(line)
-            if self._is_awake:
-                return
-            self._is_awake = True
-            if self._thread is None:
-                self._start()
+        if self._pending_bytes >= self._max_pending_bytes or self._is_closed:
+            self._drop(1)
+            return
+        self._pending.append(line)
+        self._pending_bytes += len(line)
+        if not self._is_awake:
+            self._awaken()
+
+    def _awaken(self) -> None:
+        self._is_awake = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="fairlead-log", daemon=True)
+            self._thread.start()
         self._wake.set()
 
     def hurry(self) -> None:
@@ -102,40 +106,36 @@ class LineWriter:
     def close(self, timeout_s: float = 2.0) -> None:
         """Flush, then take nothing more. The descriptor stays open: it was not opened here."""
         self.flush(timeout_s)
-        with self._lock:
-            self._is_closed = True
+        self._is_closed = True
         self._wake.set()
 
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="fairlead-log", daemon=True)
-        self._thread.start()
-
     def _run(self) -> None:
-        while True:
+        while not self._is_closed or self._pending:
             self._wake.wait()
             self._hurry.wait(self._gather_s)
             self._wake.clear()
             self._hurry.clear()
-            with self._lock:
-                lines, self._pending, self._pending_bytes = self._pending, [], 0
-                self._is_awake = False
-                self._is_writing = True
-            self._write_all(lines)
+            self._is_writing = True
+            self._is_awake = False
+            self._write_all(self._take())
             with self._idle:
                 self._is_writing = False
                 self._idle.notify_all()
-                if self._is_closed and not self._pending:
-                    self._thread = None
-                    return
+
+    def _take(self) -> list[bytes]:
+        self._pending_bytes = 0
+        lines: list[bytes] = []
+        with contextlib.suppress(IndexError):
+            while True:
+                lines.append(self._pending.popleft())
+        return lines
 
     def _write_all(self, lines: list[bytes]) -> None:
         for count, piece in _pieces(lines, self._piece_bytes):
             if not self._write_piece(piece):
-                with self._lock:
-                    self._drop(count)
+                self._drop(count)
             elif self._untold and self._notice is not None:
-                with self._lock:
-                    untold, self._untold = self._untold, 0
+                untold, self._untold = self._untold, 0
                 if not self._write_piece(self._notice(untold)):
                     self._untold += untold
 

@@ -33,7 +33,7 @@ from typing import Any, Literal, TypeAlias
 from fairlead.errors import ConfigurationError
 from fairlead.telemetry.line_writer import LineWriter
 from fairlead.telemetry.rendering import ConsoleRenderer, Event, JsonRenderer, Renderer
-from fairlead.telemetry.snapshot import Snapshot
+from fairlead.telemetry.snapshot import Snapshot, family
 
 __all__ = ["JsonFormatter", "LineHandler", "LogStream", "configure", "event_of"]
 
@@ -76,14 +76,11 @@ class LogStream:
     def collect(self) -> Snapshot:
         """The number of lines that were dropped: a `Collector` for the registry."""
         return {
-            "fairlead_log_lines_dropped_total": {
-                "kind": "counter",
-                "help": "Log lines left out because stdout was full or closed.",
-                "labels": [],
-                "bounds": [],
-                "combine": "sum",
-                "series": [([], self.writer.dropped if self.writer is not None else 0)],
-            }
+            "fairlead_log_lines_dropped_total": family(
+                "counter",
+                "Log lines left out because stdout was full or closed.",
+                [((), self.writer.dropped if self.writer is not None else 0)],
+            )
         }
 
 

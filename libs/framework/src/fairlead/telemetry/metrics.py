@@ -34,7 +34,7 @@ from fairlead.telemetry.instruments import (
     Registry,
     registry,
 )
-from fairlead.telemetry.snapshot import Aggregate, Family, Kind, Snapshot, Value, merge
+from fairlead.telemetry.snapshot import Aggregate, Snapshot, family, merge
 
 __all__ = [
     "DURATION_BOUNDS_S",
@@ -103,22 +103,19 @@ class RequestMetrics:
 
     def collect(self) -> Snapshot:
         """Both families: the histogram of durations, and the bytes of the bodies sent."""
-        durations: list[tuple[list[str], Value]] = []
-        bodies: list[tuple[list[str], Value]] = []
-        for labels, series in list(self._by_labels.items()):
-            counts = series[:_BUCKETS]
-            durations.append((list(labels), [series[_DURATION], *counts]))
-            bodies.append((list(labels), [series[_BYTES], sum(counts)]))
+        rows = list(self._by_labels.items())
         return {
-            "http_server_request_duration_seconds": _family(
+            "http_server_request_duration_seconds": family(
                 "histogram",
-                "Duration of HTTP requests, from the head's arrival to the last byte handed to the socket.",
-                durations,
+                "Duration of HTTP requests, from dispatch to the response's hand-over to the socket.",
+                [(labels, [row[_DURATION], *row[:_BUCKETS]]) for labels, row in rows],
+                labels=LABELS,
+                bounds=DURATION_BOUNDS_S,
             ),
-            "http_server_response_body_size_bytes": _family("summary", "Size of the bodies sent.", bodies),
+            "http_server_response_body_size_bytes": family(
+                "summary",
+                "Size of the bodies sent.",
+                [(labels, [row[_BYTES], sum(row[:_BUCKETS])]) for labels, row in rows],
+                labels=LABELS,
+            ),
         }
-
-
-def _family(kind: Kind, help: str, series: list[tuple[list[str], Value]]) -> Family:
-    bounds = list(DURATION_BOUNDS_S) if kind == "histogram" else []
-    return {"kind": kind, "help": help, "labels": LABELS, "bounds": bounds, "combine": "sum", "series": series}

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any, Literal, TypeAlias, TypedDict
 
-__all__ = ["Aggregate", "Combine", "Family", "Kind", "Snapshot", "Value", "merge"]
+__all__ = ["Aggregate", "Combine", "Family", "Kind", "Snapshot", "Value", "family", "merge"]
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "summary"]
 Combine: TypeAlias = Literal["sum", "max", "min"]
@@ -46,36 +46,56 @@ class Family(TypedDict):
 Snapshot: TypeAlias = dict[str, Family]
 
 
+def family(
+    kind: Kind,
+    help: str,
+    series: Iterable[tuple[Iterable[str], Value]],
+    *,
+    labels: Iterable[str] = (),
+    bounds: Iterable[float] = (),
+    combine: Combine = "sum",
+) -> Family:
+    """One family from its series, each as (label values, value)."""
+    return {
+        "kind": kind,
+        "help": help,
+        "labels": list(labels),
+        "bounds": list(bounds),
+        "combine": combine,
+        "series": [(list(values), value) for values, value in series],
+    }
+
+
 def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
     """The sum of all snapshots; gauges are combined as they ask for. The arguments are left as they are."""
     gathered: dict[str, list[Family]] = {}
     for snapshot in snapshots:
-        for name, family in snapshot.items():
-            gathered.setdefault(name, []).append(family)
+        for name, one in snapshot.items():
+            gathered.setdefault(name, []).append(one)
     return {name: _merge_families(gathered[name]) for name in sorted(gathered)}
 
 
 def _merge_families(families: list[Family]) -> Family:
     shape = max(map(_shape, families))
-    alike = [family for family in families if _shape(family) == shape]
+    alike = [one for one in families if _shape(one) == shape]
     combine = alike[0]["combine"]
     values: dict[tuple[str, ...], Value] = {}
-    for family in alike:
-        for labels, value in family["series"]:
+    for one in alike:
+        for labels, value in one["series"]:
             key = tuple(labels)
             values[key] = _combine(values[key], value, combine) if key in values else value
-    return {
-        "kind": alike[0]["kind"],
-        "help": max(family["help"] for family in alike),
-        "labels": list(alike[0]["labels"]),
-        "bounds": list(alike[0]["bounds"]),
-        "combine": combine,
-        "series": [(list(key), values[key]) for key in sorted(values)],
-    }
+    return family(
+        alike[0]["kind"],
+        max(one["help"] for one in alike),
+        [(key, values[key]) for key in sorted(values)],
+        labels=alike[0]["labels"],
+        bounds=alike[0]["bounds"],
+        combine=combine,
+    )
 
 
-def _shape(family: Family) -> tuple[Any, ...]:
-    return family["kind"], tuple(family["labels"]), tuple(family["bounds"]), family["combine"]
+def _shape(one: Family) -> tuple[Any, ...]:
+    return one["kind"], tuple(one["labels"]), tuple(one["bounds"]), one["combine"]
 
 
 def _combine(left: Value, right: Value, combine: Combine) -> Value:
@@ -109,7 +129,8 @@ class Aggregate:
     def retire(self, key: Hashable) -> None:
         """The worker has ended: keep its counters. A key that never reported is no error."""
         last = self._living.pop(key, {})
-        self._retired = merge([self._retired, {name: family for name, family in last.items() if family["kind"] != "gauge"}])
+        counters = {name: one for name, one in last.items() if one["kind"] != "gauge"}
+        self._retired = merge([self._retired, counters])
 
     def merged(self) -> Snapshot:
         """The sum over the living and the dead."""
