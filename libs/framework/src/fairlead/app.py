@@ -166,7 +166,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
             error_format=record.error_format,
             blueprint=blueprint,
             ctx=record.ctx,
-            options=record.options,
+            options=_websocket_options(self.config, record.options) if record.is_websocket else record.options,
         )
         route.max_body_bytes = record.max_body_bytes
         before, after = self._middleware(blueprint) if record.apply else ([], [])
@@ -265,6 +265,20 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         from fairlead.workers import serve
 
         raise SystemExit(serve(self, host=host, port=port, **options))
+
+
+def _websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
+    """The WEBSOCKET_ configuration, changed by what the route says of itself."""
+    return {
+        "subprotocols": own["subprotocols"],
+        "compression": own.get("compression", config.WEBSOCKET_COMPRESSION),
+        "origins": tuple(own.get("origins", config.WEBSOCKET_ORIGINS)),
+        "max_size": own.get("max_size", config.WEBSOCKET_MAX_SIZE),
+        "max_queue": own.get("max_queue", config.WEBSOCKET_MAX_QUEUE),
+        "ping_interval_s": own.get("ping_interval", config.WEBSOCKET_PING_INTERVAL) or None,
+        "ping_timeout_s": own.get("ping_timeout", config.WEBSOCKET_PING_TIMEOUT) or None,
+        "close_timeout_s": config.WEBSOCKET_TIMEOUT,
+    }
 
 
 def _by_priority(records: list[MiddlewareRecord]) -> list[Middleware]:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from fairlead.errors import PayloadTooLarge
 from fairlead.injection import bind, is_coroutine_handler
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, respond_with
@@ -33,6 +34,8 @@ def compose(
     handler = route.handler
     call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
     is_async = is_coroutine_handler(handler)
+    if route.max_body_bytes is not None:
+        call = _with_limit(call, route.max_body_bytes)
     if route.stream:
         call = _with_stream(call, route.max_body_bytes or max_body_bytes)
     if route.is_websocket:
@@ -55,11 +58,22 @@ def _with_stream(call: Callable[..., Any], limit: int) -> Callable[..., Any]:
 
 
 def _with_upgrade(call: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    from fairlead.websocket import serve  # an application without websockets doesn't load them
+
     async def upgraded(request: Request[Any, Any], *values: Any) -> None:
-        session = await request.exchange.upgrade(request, options)
-        await session.run(call, request, values)
+        ws = await request.exchange.upgrade(request, options)
+        await serve(request, ws, lambda request, ws: call(request, ws, *values), {})
 
     return upgraded
+
+
+def _with_limit(call: Callable[..., Any], limit: int) -> Callable[..., Any]:
+    def with_limit(request: Request[Any, Any], *values: Any) -> Any:
+        if len(request.body) > limit:
+            raise PayloadTooLarge(f"The body passes {limit} bytes")
+        return call(request, *values)
+
+    return with_limit
 
 
 def run_after(middleware: Sequence[Middleware]) -> Callable[..., Awaitable[Any]]:

@@ -45,7 +45,7 @@ class Dispatcher:
         self._debug = debug
         self._error_format = error_format
         self.missing = Route("", "", [], (), _raise, options={})
-        self.missing.is_async = False
+        self.missing.parameter_names = ("exc",)
 
     def add_blueprint_errors(self, blueprint: Any, errors: ErrorHandlers) -> None:
         """Error handlers that hold for the routes of one blueprint."""

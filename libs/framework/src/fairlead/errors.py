@@ -23,9 +23,9 @@ __all__ = [
     "FairleadException",
     "FileNotFound",
     "Forbidden",
+    "HTTPException",
     "HeaderNotFound",
     "HeadersTooLarge",
-    "HTTPException",
     "InvalidHeader",
     "InvalidUsage",
     "MethodNotAllowed",
@@ -52,10 +52,14 @@ __all__ = [
 ]
 
 
+_RENAMED = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+"""Names of RFC 9110 that the standard library has only from Python 3.13 on."""
+
+
 def status_phrase(status: int) -> str:
     """The reason phrase of a status code, "" for codes that are not registered (RFC 9110 §15)."""
     try:
-        return HTTPStatus(status).phrase
+        return _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return ""
 

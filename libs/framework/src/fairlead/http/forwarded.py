@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+from collections.abc import Callable
 
 from fairlead.http.headers import Headers
 
@@ -67,14 +68,22 @@ def parse_x_forwarded(headers: Headers, real_ip_header: str | None, proxies_coun
     return _normalised(fields)
 
 
+_CHECKS: dict[str, Callable[[str], bool]] = {
+    "proto": lambda value: value in ("http", "https", "ws", "wss"),
+    "host": lambda value: _HOST(value) is not None,
+    "port": lambda value: value.isdecimal() and 0 < int(value[:6]) < 65536,
+}
+
+
 def _normalised(fields: dict[str, str]) -> dict[str, str]:
+    """What is well-formed of the fields, in one spelling."""
     result: dict[str, str] = {}
     for name, value in fields.items():
         if name in ("for", "by"):
             result[name] = _address(value)
-        elif name == "proto" and value.lower() in ("http", "https", "ws", "wss") or name == "host" and _HOST(value):
+        elif name in _CHECKS and _CHECKS[name](value.lower()):
             result[name] = value.lower()
-        elif name == "port" and value.isdecimal() and 0 < int(value) < 65536 or name == "path" and value.startswith("/") and value.isprintable():
+        elif name == "path" and value.startswith("/") and value.isprintable():
             result[name] = value
     return result
 

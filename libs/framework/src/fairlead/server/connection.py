@@ -28,7 +28,14 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import FairleadException, HeadersTooLarge, PayloadTooLarge, RequestCancelled, RequestTimeout, ServiceUnavailable
+from fairlead.errors import (
+    FairleadException,
+    HeadersTooLarge,
+    PayloadTooLarge,
+    RequestCancelled,
+    RequestTimeout,
+    ServiceUnavailable,
+)
 from fairlead.http.clock import CLOCK
 from fairlead.http.head import Head, read_any, read_line, read_plain
 from fairlead.http.media import PROBLEM_JSON
@@ -77,7 +84,6 @@ class HttpConnection(asyncio.Protocol):
         "_out",
         "_paused",
         "_request",
-        "_shared",
         "_start",
         "_task",
         "_timed_out",
@@ -88,6 +94,7 @@ class HttpConnection(asyncio.Protocol):
         "idle_since",
         "lost",
         "session",
+        "shared",
         "state",
         "transport",
         "write_deadline",
@@ -95,7 +102,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, shared: Shared) -> None:
         # for the connection
-        self._shared = shared
+        self.shared = shared
         self._start = shared.runner.start
         self.transport: Any = None
         self._info: ConnectionInfo | None = None
@@ -122,14 +129,15 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self._write = self.transport.write
-        shared = self._shared
+        shared = self.shared
         shared.connections.add(self)
         if shared.limits.max_connections and len(shared.connections) > shared.limits.max_connections:
             self._refuse(ServiceUnavailable("Too many connections", retry_after=1))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._shared.connections.discard(self)
         self.lost = True
+        self.shared.connections.discard(self)
+        self.shared.changed()
         if self._info is not None:
             self._info.lost = True
         if self._writable is not None and not self._writable.done():
@@ -154,7 +162,7 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
-        self.write_deadline = CLOCK.now + self._shared.limits.write_timeout_s
+        self.write_deadline = CLOCK.now + self.shared.limits.write_timeout_s
         if self.session is not None:
             self.session.pause_writing()
 
@@ -198,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _take_messages(self, data: bytes) -> None:
         position, size = 0, len(data)
-        shared = self._shared
+        shared = self.shared
         limits = shared.limits
         while True:
             end = data.find(b"\r\n\r\n", position)
@@ -250,7 +258,7 @@ class HttpConnection(asyncio.Protocol):
                 return
 
     def _read_head(self, line: bytes, block: bytes) -> Head:
-        limits = self._shared.limits
+        limits = self.shared.limits
         if len(line) + len(block) > limits.max_head_bytes:
             raise self._too_large(line)
         head = read_plain(block, limits.max_header_fields)
@@ -260,13 +268,13 @@ class HttpConnection(asyncio.Protocol):
         return head
 
     def _too_large(self, start: bytes) -> FairleadException:
-        if b"\r\n" not in start and len(start) > self._shared.limits.max_head_bytes // 2:
+        if b"\r\n" not in start and len(start) > self.shared.limits.max_head_bytes // 2:
             return FairleadException("The request target is too long", 414)
-        return HeadersTooLarge(f"The head passes {self._shared.limits.max_head_bytes} bytes")
+        return HeadersTooLarge(f"The head passes {self.shared.limits.max_head_bytes} bytes")
 
     def _keep_partial_head(self, data: bytes, position: int) -> None:
         rest = data[position:]
-        limits = self._shared.limits
+        limits = self.shared.limits
         if not rest.strip(b"\r\n"):
             rest = b"" if len(rest) > 4 else rest
         if len(rest) > limits.max_head_bytes:
@@ -286,13 +294,13 @@ class HttpConnection(asyncio.Protocol):
         """Keep what came while a request is being handled, and stop reading when that is much."""
         if data:
             self._buffer += data
-            if len(self._buffer) > self._shared.limits.max_pipelined_bytes:
+            if len(self._buffer) > self.shared.limits.max_pipelined_bytes:
                 self.transport.pause_reading()
 
     # Bodies that don't come with their head
 
     def _begin_body(self, request: Request[Any, Any], data: bytes) -> None:
-        shared, head = self._shared, request.head
+        shared, head = self.shared, request.head
         route = shared.application.find(request)
         limit = route.max_body_bytes or shared.limits.max_body_bytes
         if route is shared.application.missing or head.length > limit:
@@ -332,7 +340,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _read_body(self, data: bytes) -> None:
         body, request = self._body, self._request
-        assert body is not None and request is not None
+        assert body is not None
+        assert request is not None
         try:
             wants_more, rest = body.feed(data)
         except FairleadException as exc:
@@ -372,7 +381,7 @@ class HttpConnection(asyncio.Protocol):
         if self.state is not UPGRADED:
             self.state = HANDLING
             if self.deadline is not inf or request._response is None:
-                self.deadline = CLOCK.now + self._shared.limits.response_timeout_s
+                self.deadline = CLOCK.now + self.shared.limits.response_timeout_s
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         """The request that had waited is answered: take up the next."""
@@ -391,7 +400,7 @@ class HttpConnection(asyncio.Protocol):
     def _go_on(self, data: bytes) -> None:
         data, self._buffer = self._buffer + data, b""
         self.state = IDLE
-        self.deadline = CLOCK.now + self._shared.limits.keep_alive_timeout_s
+        self.deadline = CLOCK.now + self.shared.limits.keep_alive_timeout_s
         self.idle_since = CLOCK.now
         if not self.transport.is_reading():
             self.transport.resume_reading()
@@ -417,7 +426,7 @@ class HttpConnection(asyncio.Protocol):
     def respond(self, request: Request[Any, Any], response: HTTPResponse) -> None:
         """Write a whole response."""
         head, body = request.head, response.body
-        extra = b"x-request-id: " + request.id.encode() + b"\r\n" if self._shared.limits.request_id_header else b""
+        extra = b"x-request-id: " + request.id.encode() + b"\r\n" if self.shared.limits.request_id_header else b""
         keep_alive = head.keep_alive and not self.final
         if response._headers is None and response.status == 200 and head.ordinary and keep_alive and request.raw_method != b"HEAD":
             size = len(body)
@@ -489,6 +498,15 @@ class HttpConnection(asyncio.Protocol):
         elif not self.lost:
             self._write(data)
 
+    def send_now(self, data: bytes) -> None:
+        """Write data after everything that was collected before it."""
+        out = self._out
+        if out:
+            data = b"".join([*out, data])
+            out.clear()
+        if not self.lost:
+            self._write(data)
+
     async def writable(self) -> None:
         """Wait while the peer reads too slowly. Raises `RequestCancelled` when it is gone."""
         if self._paused and not self.lost:
@@ -505,7 +523,7 @@ class HttpConnection(asyncio.Protocol):
         self.final = True
         if self._task is None and not self.lost:
             if self._body is None and not request.head.length and not request.head.chunked:
-                self._shared.loop.call_soon(self.transport.close)
+                self.shared.loop.call_soon(self.transport.close)
             else:
                 self.state = LINGERING
                 if self._out is None:
@@ -515,7 +533,7 @@ class HttpConnection(asyncio.Protocol):
         """Answer what never became a request, and end the connection."""
         if self.lost or self.state is LINGERING:
             return
-        self._shared.refused[exc.status_code] = self._shared.refused.get(exc.status_code, 0) + 1
+        self.shared.refused[exc.status_code] = self.shared.refused.get(exc.status_code, 0) + 1
         response = HTTPResponse(encode_problem(problem_of(exc)), exc.status_code, exc.headers, PROBLEM_JSON)
         head = encode_head(response.status, response.content_type, response._headers, len(response.body), keep_alive=False)
         self._send(head + response.body)
@@ -527,6 +545,7 @@ class HttpConnection(asyncio.Protocol):
     def _half_close(self) -> None:
         self.state = LINGERING
         self.deadline = CLOCK.now + LINGER_S
+        self.shared.changed()
         self._body, self._buffer = None, b""
         if self.lost:
             return
@@ -555,11 +574,23 @@ class HttpConnection(asyncio.Protocol):
         elif state is not UPGRADED:
             self.transport.close()
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has come since the last response."""
+        return self.state is IDLE
+
+    @property
+    def is_ended(self) -> bool:
+        """Answered for the last time; only the client's leftovers are being thrown away."""
+        return self.state is LINGERING
+
+    @property
+    def request(self) -> Request[Any, Any] | None:
+        """The request that waits for its handler."""
+        return self._request if self._task is not None else None
+
     def drain(self) -> None:
-        """The server is stopping: answer what is under way, then end."""
+        """The server is stopping: answer what is under way with `Connection: close`. A connection that was idle ends at once."""
         self.final = True
-        if self.state is IDLE and not self.lost:
-            if self.idle_since < CLOCK.now - 1:
-                self.transport.close()
-            else:  # its next request may be on the way: it gets an answer with `Connection: close`
-                self.deadline = CLOCK.now + 1
+        if self.state is IDLE and self.idle_since < CLOCK.now - 1:
+            self.transport.close()

@@ -8,9 +8,9 @@ So a driver (see `fairlead.dispatch`) is stepped straight from `data_received`. 
   the request's end; a new driver with a new spare is made for the requests that follow.
 - *Context.* Every request runs in its own copy of the context, so nothing that it sets leaks into another (W3C trace context,
   request id). The copy stays with the request when the task takes over.
-- *Cancellation.* `task.cancel()` can arrive while the request waits (then it is an ordinary cancellation of what it awaits), between
-  its first wait and the task's first step (then the task passes it on), or, by misuse, after a request that never waited has ended
-  (then the spare is replaced, and no later request is hit).
+- *Cancellation.* `task.cancel()` can arrive while the request waits (an ordinary cancellation of what it awaits), between its first
+  wait and the task's first step (the task passes it on), or, by misuse, after a request that never waited has ended (the spare is
+  replaced, and no later request is hit).
 
 Rejected: eager tasks (`asyncio.eager_task_factory`, Python ≥ 3.12) do the same for the price of a task object per request, and
 uvloop has them only from 3.12 on.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
+from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from typing import Any

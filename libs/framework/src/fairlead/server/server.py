@@ -22,15 +22,17 @@ logger = logging.getLogger("fairlead.server")
 
 SWEEP_INTERVAL_S = 1.0
 
+IDLE_GRACE_S = 1.0
+"""How long a draining server keeps a connection that was in use just now: its next request may be on the way, and closing then
+would lose it. It is answered with `Connection: close`."""
+
 
 class Shared:
     """What all connections of a server have in common."""
 
-    __slots__ = ("app", "application", "connections", "limits", "loop", "refused", "runner", "websocket_stats")
+    __slots__ = ("app", "application", "connections", "limits", "loop", "refused", "runner", "waiter", "websocket_stats")
 
     def __init__(self, application: Application, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        from fairlead.websocket.stats import WebsocketStats
-
         self.application = application
         self.app = application.app
         self.limits = limits
@@ -38,7 +40,13 @@ class Shared:
         self.runner = Runner(application.driver, loop)
         self.connections: set[HttpConnection] = set()
         self.refused: dict[int, int] = {}
-        self.websocket_stats = WebsocketStats()
+        self.websocket_stats: Any = None  # made by the first websocket
+        self.waiter: asyncio.Future[None] | None = None
+
+    def changed(self) -> None:
+        """A connection has ended: wake the drain."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class Server:
@@ -104,9 +112,7 @@ class Server:
         now = CLOCK.now
         expired = []
         for connection in self.shared.connections:
-            if connection.deadline <= now or connection.write_deadline <= now:
-                expired.append(connection)
-            elif connection.session is not None:
+            if connection.deadline <= now or connection.write_deadline <= now or connection.session is not None:
                 expired.append(connection)
         for connection in expired:
             if connection.session is not None:
@@ -138,33 +144,56 @@ class Server:
         """
         assert self.shared is not None
         self.draining = True
-        await self.stop_accepting()
         shared, loop = self.shared, self.shared.loop
-        websockets = [connection.session for connection in shared.connections if connection.session is not None]
+        await self.stop_accepting()
         for connection in list(shared.connections):
             if connection.session is None:
                 connection.drain()
-        spread = min(self._limits.websocket_drain_jitter_s, max(0.0, (deadline - loop.time()) / 2))
-        for index, session in enumerate(websockets):
-            loop.call_later(spread * index / len(websockets), session.close_soon)
-        while shared.connections and loop.time() < deadline:
-            await asyncio.sleep(min(0.02, max(0.0, deadline - loop.time())))
-            if not shared.runner.in_flight and not any(_is_busy(connection) for connection in shared.connections):
-                await self._close_rest()
-        cut = await self._cut()
-        await self._close_rest()
+        loop.call_later(min(IDLE_GRACE_S, max(0.0, deadline - loop.time())), self._close_idle)
+        self._close_websockets(deadline)
+        cut = 0
+        if not await self._wait_until_ended(deadline):
+            cut = await self._cut()
+        for connection in list(shared.connections):
+            connection.transport.close()
         if self._sweep_handle is not None:
             self._sweep_handle.cancel()
         shared.runner.close()
         return cut
 
+    def _close_idle(self) -> None:
+        assert self.shared is not None
+        for connection in list(self.shared.connections):
+            if connection.is_idle:
+                connection.transport.close()
+
+    def _close_websockets(self, deadline: float) -> None:
+        """Close them with 1012, spread over the jitter, so that not all clients come back in one moment (mission W12)."""
+        assert self.shared is not None
+        loop = self.shared.loop
+        sessions = [connection.session for connection in self.shared.connections if connection.session is not None]
+        spread = min(self._limits.websocket_drain_jitter_s, max(0.0, (deadline - loop.time()) / 2))
+        for index, session in enumerate(sessions):
+            loop.call_later(spread * index / len(sessions), session.close_soon)
+
+    async def _wait_until_ended(self, deadline: float) -> bool:
+        assert self.shared is not None
+        shared, loop = self.shared, self.shared.loop
+        while not all(connection.is_ended for connection in shared.connections):
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            shared.waiter = loop.create_future()
+            await asyncio.wait([shared.waiter], timeout=left)
+        return True
+
     async def _cut(self) -> int:
         """Cancel what still runs at the deadline, and let it answer 503."""
         assert self.shared is not None
         tasks = list(self.shared.runner.in_flight)
-        for connection in list(self.shared.connections):
-            request = connection._request
-            if request is not None and connection._task is not None:
+        for connection in self.shared.connections:
+            request = connection.request
+            if request is not None:
                 logger.warning(
                     "request cut at the deadline of the drain", extra={"request_id": request.id, "route": request.uri_template}
                 )
@@ -173,13 +202,3 @@ class Server:
         if tasks:
             await asyncio.wait(tasks, timeout=0.5)
         return len(tasks)
-
-    async def _close_rest(self) -> None:
-        assert self.shared is not None
-        for connection in list(self.shared.connections):
-            connection.transport.close()
-        await asyncio.sleep(0)
-
-
-def _is_busy(connection: HttpConnection) -> bool:
-    return connection.session is not None or connection.is_busy

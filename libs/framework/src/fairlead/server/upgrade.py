@@ -1,0 +1,42 @@
+"""From an HTTP request to a websocket on the same connection: negotiate, answer 101, hand the transport over.
+
+Everything that can be refused is refused before 101, with its real status. Websockets of a server that is draining are refused
+with 503, so that a client looks for another one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fairlead.errors import ServiceUnavailable
+from fairlead.request import Request
+from fairlead.websocket import Websocket, WebsocketStats, handshake_response, negotiate
+
+if TYPE_CHECKING:
+    from fairlead.server.connection import HttpConnection
+
+
+def open_websocket(connection: HttpConnection, request: Request[Any, Any], options: dict[str, Any]) -> Websocket:
+    """Answer the handshake. Raises the refusal (400, 403, 405, 426, 503), with nothing written."""
+    if connection.final:
+        raise ServiceUnavailable("The server is restarting", retry_after=1)
+    shared = connection.shared
+    accepted = negotiate(
+        request, origins=options["origins"], subprotocols=options["subprotocols"], compression=options["compression"]
+    )
+    if shared.websocket_stats is None:
+        shared.websocket_stats = WebsocketStats()
+    websocket = Websocket(
+        connection.transport,
+        request,
+        accepted,
+        max_size=options["max_size"],
+        max_queue=options["max_queue"],
+        ping_interval_s=options["ping_interval_s"],
+        ping_timeout_s=options["ping_timeout_s"],
+        close_timeout_s=options["close_timeout_s"],
+        stats=shared.websocket_stats,
+    )
+    fields = [("x-request-id", request.id)] if shared.limits.request_id_header else []
+    connection.send_now(handshake_response(accepted, fields))
+    return websocket
