@@ -1,0 +1,21 @@
+"""Access tokens: `attach` makes an app trust an issuer, `protected` keeps a handler for who may call it."""
+
+from fairlead.auth.guard import Guard, InsufficientScope, MissingToken, attach, guard_of, protected
+from fairlead.auth.keys import KeySet, SigningKey, VerificationKey
+from fairlead.auth.tokens import InvalidToken, Principal, TokenIssuer, TokenVerifier
+
+__all__ = [
+    "Guard",
+    "InsufficientScope",
+    "InvalidToken",
+    "KeySet",
+    "MissingToken",
+    "Principal",
+    "SigningKey",
+    "TokenIssuer",
+    "TokenVerifier",
+    "VerificationKey",
+    "attach",
+    "guard_of",
+    "protected",
+]

@@ -1,0 +1,198 @@
+"""`@protected`: a handler that runs only for who may call it.
+
+How this works. `attach` gives an app a `Guard`: a verifier and where it finds keys. ``@protected(scope="…")`` wraps a
+handler; for each request it finds the guard of ``request.app``, takes the token from ``Authorization: Bearer``, and
+from nowhere else (SEC-T05), and puts the `Principal` into ``request.ctx.principal`` and into a parameter annotated
+with `Principal`. Only then the body is read and validated: a stranger learns nothing from validation errors. So
+decorate nearest to the function::
+
+    @products.post("/")
+    @protected(scope="catalog:write")
+    async def create(request: Request, new: Body[NewProduct], principal: Principal) -> HTTPResponse: ...
+
+Answers (RFC 6750 §3.1): 401 without a token (a bare challenge) or with a bad one (``error="invalid_token"``), 400 with
+two Authorization headers (``error="invalid_request"``), 403 when a scope is missing (``error="insufficient_scope"``),
+503 with Retry-After while the issuer's keys can't be had.
+
+The health check is not critical unless asked for: an issuer that is down would otherwise take every service that trusts
+it out of service, public routes included.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints, overload
+from weakref import WeakKeyDictionary
+
+from fairlead.auth.jwks import KeySource, RemoteKeySet
+from fairlead.auth.keys import Algorithm, KeySet
+from fairlead.auth.tokens import InvalidToken, Principal, TokenVerifier
+from fairlead.errors import BadRequest, Forbidden, Unauthorized
+from fairlead.injection import extractors_of
+
+if TYPE_CHECKING:
+    from fairlead.app import App
+    from fairlead.request import Request
+
+__all__ = ["Guard", "InsufficientScope", "MissingToken", "attach", "guard_of", "protected"]
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+_CREDENTIALS: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE | re.ASCII)
+"""RFC 6750 §2.1 with RFC 9110 §11.4: the scheme's case does not matter, and what separates it is spaces, never a
+tab.
+"""
+
+_guards: WeakKeyDictionary[Any, Guard] = WeakKeyDictionary()
+
+
+class MissingToken(Unauthorized):
+    """401 without an error code: the request has no token at all (RFC 6750 §3)."""
+
+    def __init__(self) -> None:
+        super().__init__("This needs an access token", headers={"WWW-Authenticate": "Bearer"})
+
+
+class InsufficientScope(Forbidden):
+    """403: the token is good, and does not allow this."""
+
+    def __init__(self, scopes: frozenset[str]) -> None:
+        wanted = " ".join(sorted(scopes))
+        challenge = f'Bearer error="insufficient_scope", scope="{wanted}"'
+        super().__init__(f"This needs the scope {wanted}", headers={"WWW-Authenticate": challenge})
+
+
+class Guard:
+    """Finds out who makes a request. Made by `attach`."""
+
+    def __init__(self, verifier: TokenVerifier, keys: KeySource) -> None:
+        self._verifier = verifier
+        self._keys = keys
+
+    async def authenticate(self, request: Request[Any, Any], scopes: frozenset[str] = frozenset()) -> Principal:
+        """The principal of a request, who must have all of `scopes`; also kept in ``request.ctx.principal``.
+
+        Raises `MissingToken` and `InvalidToken` (401), `BadRequest` (400), `InsufficientScope` (403),
+        `ServiceUnavailable` (503). For websocket handshakes and whatever else is not decorated, call it by hand.
+        """
+        principal = await self.verify(_token_of(request))
+        request.ctx.principal = principal
+        if not scopes <= principal.scopes:
+            raise InsufficientScope(scopes)
+        return principal
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a token that came some other way. Raises `InvalidToken` (401) and `ServiceUnavailable`
+        (503).
+        """
+        return self._verifier.verify(token, await self._keys.find(self._verifier.key_id(token)))
+
+
+def attach(
+    app: App[Any, Any],
+    *,
+    issuer: str,
+    audience: str,
+    jwks_url: str | None = None,
+    keys: KeySet | None = None,
+    algorithm: Algorithm = "EdDSA",
+    leeway_s: float = 30,
+    critical: bool = False,
+) -> Guard:
+    """Let `app` have `protected` handlers: it accepts access tokens of `issuer` for `audience`, both compared exactly.
+
+    The keys are those published at `jwks_url`, or `keys` for the issuer itself; give one of the two. `algorithm` is
+    the only one that is accepted. Raises `ConfigurationError` when `jwks_url` is no URL.
+    """
+    if (jwks_url is None) == (keys is None):
+        raise TypeError("give either jwks_url or keys")
+    verifier = TokenVerifier(issuer=issuer, audience=audience, algorithm=algorithm, leeway_s=leeway_s)
+    if jwks_url is not None:
+        remote = RemoteKeySet(jwks_url, algorithm=algorithm)
+        guard = Guard(verifier, remote)
+
+        async def close(_app: App[Any, Any]) -> None:
+            await remote.close()
+
+        app.after_server_stop(close)
+        app.health.add("access token keys", remote.check, critical=critical, timeout_s=5.0)
+    elif keys is not None:
+        guard = Guard(verifier, keys)
+    _guards[app] = guard
+    return guard
+
+
+def guard_of(app: Any) -> Guard:
+    """The guard that was attached to `app`. Raises RuntimeError when there is none."""
+    try:
+        return _guards[app]
+    except KeyError:
+        raise RuntimeError(f"{app!r} has a protected handler and no guard: call fairlead.auth.attach") from None
+
+
+@overload
+def protected(handler: H) -> H: ...
+@overload
+def protected(*, scope: str | Iterable[str] = ()) -> Callable[[H], H]: ...
+def protected(handler: H | None = None, *, scope: str | Iterable[str] = ()) -> Any:
+    """Let a handler be called only with a valid access token that has all of `scope` (space separated, or several)."""
+    scopes = frozenset(scope.split() if isinstance(scope, str) else scope)
+
+    def decorate(handler: H) -> Callable[..., Awaitable[Any]]:
+        return _guarded(handler, scopes)
+
+    return decorate if handler is None else decorate(handler)
+
+
+def _guarded(handler: Callable[..., Any], scopes: frozenset[str]) -> Callable[..., Awaitable[Any]]:
+    signature = inspect.signature(handler)
+    extractors = {name: read for name, read in extractors_of(handler).items() if name in signature.parameters}
+    principals = _principal_parameters(handler)
+    left = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.name not in extractors and parameter.name not in principals
+    ]
+    names = [parameter.name for parameter in left if parameter.kind == parameter.POSITIONAL_OR_KEYWORD][1:]
+
+    @functools.wraps(handler)
+    async def guarded(request: Request[Any, Any], *values: Any, **named: Any) -> Any:
+        principal = await guard_of(request.app).authenticate(request, scopes)
+        named.update(zip(names, values))  # noqa: B905  values are missing where the framework gives names
+        for name in principals:
+            named[name] = principal
+        for name, read in extractors.items():
+            named[name] = read(request)
+        result = handler(request, **named)
+        return await result if inspect.isawaitable(result) else result
+
+    # The framework sees what is left to fill in: the request and the path's parameters.
+    del guarded.__wrapped__
+    guarded.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
+    guarded.__annotations__ = {
+        name: hint for name, hint in handler.__annotations__.items() if name not in extractors and name not in principals
+    }
+    return guarded
+
+
+def _principal_parameters(handler: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        hints = get_type_hints(handler)
+    except NameError:  # a name that only type checkers import
+        hints = dict(getattr(handler, "__annotations__", {}))
+    return tuple(name for name, hint in hints.items() if name != "return" and hint in (Principal, "Principal"))
+
+
+def _token_of(request: Request[Any, Any]) -> str:
+    fields = request.headers.getall("authorization", [])
+    if len(fields) > 1:
+        raise BadRequest("Send one Authorization header", headers={"WWW-Authenticate": 'Bearer error="invalid_request"'})
+    if not fields or not fields[0].lower().startswith("bearer"):
+        raise MissingToken
+    found = _CREDENTIALS.fullmatch(fields[0])
+    if found is None:
+        raise InvalidToken("malformed credentials")
+    return found[1]
