@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
+from msgspec import Meta, Struct
+
 from fairlead.errors import ConfigurationError
 from fairlead.settings import MAX_FILE_BYTES, Secret, load_settings
-from msgspec import Meta, Struct
 
 
 class Level(enum.Enum):

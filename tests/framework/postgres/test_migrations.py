@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from fairlead.postgres import Database
 from fairlead.postgres.migrations import ADVISORY_LOCK, MigrationError, current_revision, upgrade
 from fairlead.settings import Secret
@@ -59,9 +60,7 @@ async def test_failed_revision_is_rolled_back(
         "from alembic import op\n\nrevision = '0002'\ndown_revision = '0001'\n\n\n"
         f"def upgrade():\n    op.execute({ALTER!r})\n    op.execute('DROP TABLE missing')\n"
     )
-    assert 'shop: migration 0002 failed and was rolled back: table "missing" does not exist' == await failure(
-        package, postgres_url
-    )
+    assert 'shop: migration 0002 failed and was rolled back: table "missing" does not exist' == await failure(package, postgres_url)
     assert "0001" == await current_revision(database, package)
     assert 1 == await database.fetchval("SELECT count(*) FROM information_schema.columns WHERE table_name = 'item'")
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fairlead.errors import ConfigurationError
 from fairlead.postgres import Database
 from fairlead.postgres.revisions import current_revision, expected_revision, read_history, version_table
@@ -56,9 +57,7 @@ def test_package_must_be_there() -> None:
 @pytest.mark.parametrize(
     ("revision", "expected"), [(None, True), ("0001", True), ("0002", False), ("0003-of-a-later-release", False)]
 )
-def test_database_of_a_later_release_is_not_behind(
-    make_package: MakePackage, revision: str | None, expected: bool
-) -> None:
+def test_database_of_a_later_release_is_not_behind(make_package: MakePackage, revision: str | None, expected: bool) -> None:
     """K5: during a rolling deployment, pods of the release before still start on the migrated database."""
     assert expected is read_history(make_package("shop", "SELECT 1", "SELECT 2")).is_behind(revision)
 

@@ -141,9 +141,7 @@ class Database:
             return await connection.execute(query, *args, timeout=timeout_s)
 
     @asynccontextmanager
-    async def transaction(
-        self, *, isolation: Isolation | None = None, readonly: bool = False
-    ) -> AsyncIterator[Connection]:
+    async def transaction(self, *, isolation: Isolation | None = None, readonly: bool = False) -> AsyncIterator[Connection]:
         """A connection inside a transaction: committed when the block ends, rolled back when it raises."""
         async with self._borrow() as connection, connection.transaction(isolation=isolation, readonly=readonly):
             yield connection

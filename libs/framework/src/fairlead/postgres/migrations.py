@@ -101,9 +101,7 @@ async def upgrade(
         await connection.close()
 
 
-async def _connect(
-    package: str, url: str, deadline: float, lock_timeout_s: float
-) -> asyncpg.Connection[asyncpg.Record]:
+async def _connect(package: str, url: str, deadline: float, lock_timeout_s: float) -> asyncpg.Connection[asyncpg.Record]:
     """A connection, as soon as PostgreSQL takes one; it may be starting beside us."""
     settings = {"application_name": f"migrate {package}", "lock_timeout": str(int(lock_timeout_s * 1000))}
     while True:
@@ -125,9 +123,7 @@ async def _take_lock(package: str, connection: asyncpg.Connection[asyncpg.Record
         await asyncio.sleep(_POLL_S)
 
 
-async def _apply(
-    history: History, before: str | None, connection: asyncpg.Connection[asyncpg.Record]
-) -> tuple[str, ...]:
+async def _apply(history: History, before: str | None, connection: asyncpg.Connection[asyncpg.Record]) -> tuple[str, ...]:
     """Let Alembic run the missing revisions on `connection`."""
     applied: list[str] = []
 
