@@ -1,0 +1,184 @@
+"""What a websocket reads: bytes are cut into frames, frames sorted onto their path, messages queued for the handler.
+
+Cutting (RFC 6455 §5.2) decodes a frame's length and no more, except for the three kinds of frames that need no further
+rules: a plain message (final, uncompressed, outside a fragmented one), a ping, a pong. All others are passed on whole. A
+frame whose header alone breaks a rule (no mask, unknown opcode, too long) is passed on at once, as the library fails on it
+without waiting for the payload; so no more than one permitted frame is ever kept.
+
+The brake: when `max_queue` messages wait, cutting and reading stop ("held"), and TCP slows the peer down; what was read
+already stays as bytes. They stop as well while the peer, by not reading, blocks the answers that it asks for (a flood of
+pings), and for the rest of the loop's turn after `FRAMES_PER_TURN` frames that are no message. So memory is bounded by the
+queue, one read and the transport's high-water mark, and a flood leaves other connections their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final, Protocol
+
+from fairlead.websocket.frames import BINARY, MAX_CONTROL_BYTES, PING, PONG, TEXT, apply_mask
+from fairlead.websocket.general import Message
+from fairlead.websocket.outbox import Outbox
+from fairlead.websocket.stats import WebsocketStats
+
+FRAMES_PER_TURN: Final = 64
+"""So many frames that are no message are handled before other connections have their turn (about 0.5 ms)."""
+
+HEADER_BYTES: Final = 2
+"""The shortest beginning of a frame that says how the rest is to be read."""
+
+_OPCODES: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
+
+
+class Sink(Protocol):
+    """Where the frames go: the websocket."""
+
+    open: bool
+    is_direct: bool
+    """Plain messages may go to `receive`: open, and no fragmented message is under way."""
+    is_deaf: bool
+    """Nothing that still arrives counts."""
+
+    @property
+    def limit(self) -> int:
+        """How long the next frame may be."""
+
+    def receive(self, first: int, payload: bytes) -> None:
+        """A plain, whole message."""
+
+    def receive_control(self, first: int, payload: bytes) -> None:
+        """A whole ping or pong."""
+
+    def receive_other(self, data: bytearray) -> None:
+        """Any other frame, or the beginning of one that breaks the rules."""
+
+
+class Inbox:
+    """The receiving side. `feed` passes whole frames to `sink`, which hands their messages back by `deliver`."""
+
+    __slots__ = (
+        "_loop",
+        "_max_queue",
+        "_need",
+        "_outbox",
+        "_sink",
+        "_stats",
+        "_transport",
+        "buffer",
+        "is_held",
+        "queue",
+        "waiter",
+    )
+
+    def __init__(self, transport: asyncio.Transport, sink: Sink, outbox: Outbox, stats: WebsocketStats, max_queue: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._sink = sink
+        self._outbox = outbox
+        self._stats = stats
+        self._max_queue = max_queue
+        self._need = HEADER_BYTES  # so long must the buffer be before it is worth looking at again
+        self.buffer = bytearray()
+        """What was read and not yet cut."""
+        self.queue: deque[Message] = deque()
+        """Messages that wait for the handler; after taking the last one of a held inbox, call `go_on`."""
+        self.waiter: asyncio.Future[None] | None = None
+        """Of the task that waits for a message."""
+        self.is_held = False
+        """Neither cutting nor reading."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read."""
+        self.buffer += data
+        if not self.is_held and len(self.buffer) >= self._need:
+            self._cut()
+
+    def deliver(self, message: Message, size: int) -> None:
+        """Queue a message of `size` bytes and wake the task that waits for it."""
+        stats = self._stats
+        stats.messages_received += 1
+        stats.bytes_received += size
+        queue = self.queue
+        queue.append(message)
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if len(queue) >= self._max_queue:
+            self.hold()
+
+    def expect(self) -> asyncio.Future[None]:
+        """A future that is done when there is a message or an end to look at; set `waiter` to None after awaiting it.
+
+        The message stays in the queue until it is taken, so cancelling loses none. RuntimeError when a task waits already.
+        """
+        if self.waiter is not None:
+            raise RuntimeError("another task waits in recv already")
+        self.waiter = self._loop.create_future()
+        return self.waiter
+
+    def wake(self) -> None:
+        """Let the waiting task look again."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def hold(self) -> None:
+        """Stop cutting and reading until `go_on`."""
+        if not self.is_held:
+            self.is_held = True
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Cut and read again, unless the queue is still full or the peer does not take what we answer.
+
+        After the end has begun nothing holds: the peer's close frame, or its end of stream, is to be seen.
+        """
+        if not self.is_held or (self._sink.open and (self._outbox.is_paused or len(self.queue) >= self._max_queue)):
+            return
+        self.is_held = False
+        if len(self.buffer) >= self._need:
+            self._cut()
+        if not self.is_held and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _cut(self) -> None:
+        """Take whole frames off the front of the buffer until none is left or the inbox is held."""
+        buffer = self.buffer
+        sink = self._sink
+        end = len(buffer)
+        at = others = 0
+        need = HEADER_BYTES
+        while end - at >= HEADER_BYTES and not (self.is_held or sink.is_deaf):
+            first, second = buffer[at], buffer[at + 1]
+            length = second & 0x7F
+            start = at + 6  # of the payload, behind a mask of 4 bytes
+            if length > 125:
+                width = 2 if length == 126 else 8
+                if end - at < HEADER_BYTES + width:
+                    need = HEADER_BYTES + width
+                    break
+                length = int.from_bytes(buffer[at + 2 : at + 2 + width], "big")
+                start += width
+            if second < 0x80 or first & 0xF not in _OPCODES or length > sink.limit:
+                sink.receive_other(buffer[at:])
+                at = end
+                break
+            stop = start + length
+            if stop > end:
+                need = stop - at
+                break
+            if sink.is_direct and first in (TEXT, BINARY):
+                sink.receive(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
+            else:
+                others += 1
+                if first in (PING, PONG) and length <= MAX_CONTROL_BYTES:
+                    sink.receive_control(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
+                else:
+                    sink.receive_other(buffer[at:stop])
+                if others == FRAMES_PER_TURN:
+                    self.hold()
+                    self._loop.call_soon(self.go_on)
+            at = stop
+        del buffer[:at]
+        self._need = need
