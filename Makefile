@@ -25,10 +25,10 @@ setup-dev: ## Prepare .venv with what testing and checking need as well
 	@$(call install,dev)
 
 run: setup ## Start auth, catalog and feed with PostgreSQL and Valkey; Ctrl-C stops everything
-	@exec $(BIN)/fairlead up --stop-with-parent
+	@exec $(BIN)/fairlead up --stop-with $$PPID
 
 run-clean: setup ## The same from empty databases
-	@exec $(BIN)/fairlead up --stop-with-parent --clean
+	@exec $(BIN)/fairlead up --stop-with $$PPID --clean
 
 test: setup-dev ## Run every test; TESTS=tests/framework and PYTEST_ARGS=-x narrow it
 	@exec $(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import psutil
 
 from fairlead.local.failure import LocalError
 
-__all__ = ["end_leftover"]
+__all__ = ["end_leftover", "erase"]
 
 POLL_S = 0.02
 
@@ -37,6 +38,15 @@ async def end_leftover(note: Path, directory: Path, stop_signal: signal.Signals,
                 raise LocalError(f"a server of an earlier run still works on {directory} (pid {pid}): end it first")
             await asyncio.sleep(POLL_S)
     note.unlink(missing_ok=True)
+
+
+def erase(directory: Path) -> None:
+    """Removes a server's directory; raises LocalError when it belongs to somebody else."""
+    try:
+        if directory.exists():
+            shutil.rmtree(directory)
+    except PermissionError:
+        raise LocalError(f"{directory} belongs to another user (a run as root?): remove it as root") from None
 
 
 def _noted_pid(note: Path) -> int | None:

@@ -27,7 +27,7 @@ from typing import Final, Self
 from fairlead.local.account import Account, account_for
 from fairlead.local.child import Child, describe_exit, last_line, owned
 from fairlead.local.failure import LocalError
-from fairlead.local.leftover import end_leftover
+from fairlead.local.leftover import end_leftover, erase
 from fairlead.local.ports import LOOPBACK, free_port
 
 __all__ = ["PostgreSQL"]
@@ -99,6 +99,11 @@ class PostgreSQL:
         assert self._child is not None, "enter the context first"
         status = await self._child.wait()
         return f"PostgreSQL ended with {describe_exit(status)}: {last_line(self.log)}"
+
+    async def erase(self) -> None:
+        """Removes the data, after ending what an earlier run may have left. Only before entering."""
+        await end_leftover(self._data / "postmaster.pid", self._data, FAST_STOP, STOP_TIMEOUT_S)
+        erase(self.directory)
 
     async def _prepare(self) -> None:
         """Leaves a data directory that fits the server and that no server works on."""

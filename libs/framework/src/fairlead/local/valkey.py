@@ -23,7 +23,7 @@ from typing import Final, Self
 
 from fairlead.local.child import Child, describe_exit, last_line
 from fairlead.local.failure import LocalError
-from fairlead.local.leftover import end_leftover
+from fairlead.local.leftover import end_leftover, erase
 from fairlead.local.ports import LOOPBACK, free_port
 
 __all__ = ["Valkey"]
@@ -88,6 +88,11 @@ class Valkey:
         assert self._child is not None, "enter the context first"
         status = await self._child.wait()
         return f"Valkey ended with {describe_exit(status)}: {last_line(self.log)}"
+
+    async def erase(self) -> None:
+        """Removes the data, after ending what an earlier run may have left. Only before entering."""
+        await end_leftover(self._note, self._configuration, signal.SIGTERM, STOP_TIMEOUT_S)
+        erase(self.directory)
 
     def _configure(self) -> None:
         settings = {
