@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get
 import msgspec
 
 from fairlead.errors import BadRequest, UnsupportedMediaType, ValidationFailed
-from fairlead.http.media import is_json
+from fairlead.http.media import JSON, is_json
 from fairlead.request import Request
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def body_reader(kind: Any) -> Extract:
     decode = msgspec.json.Decoder(kind).decode
 
     def read(request: Request[Any, Any]) -> Any:
-        if not is_json(request.headers.get("content-type", "")):
+        if request.head.content_type != JSON and not is_json(request.head.content_type):
             raise UnsupportedMediaType("The body is to be sent as application/json", headers={"Accept": "application/json"})
         try:
             return decode(request.body)

@@ -21,7 +21,7 @@ from fairlead.http import media
 from fairlead.http.cookies import RequestCookies
 from fairlead.http.forms import Parameters, parse_pairs, parse_parameters
 from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
-from fairlead.http.head import Head, new_request_id, request_id_of
+from fairlead.http.head import Head, request_id_of
 from fairlead.http.headers import Headers
 
 if TYPE_CHECKING:
@@ -406,7 +406,7 @@ _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "form": _form,
     "forwarded": _forwarded,
     "headers": lambda request: Headers.from_raw(request.head.fields()),
-    "id": lambda request: request_id_of(request.head) or new_request_id(),
+    "id": lambda request: request_id_of(request.head),
     "json": lambda request: request.load_json(),
     "match_info": _match_info,
     "method": lambda request: request.raw_method.decode("ascii"),

@@ -175,26 +175,64 @@ class HttpConnection(asyncio.Protocol):
             self._writable.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        state = self.state
-        if state is IDLE:
-            self._read(data)
-        elif state is UPGRADED:
-            self.session.data_received(data)
-        elif state is HEAD:
+        """Take as many messages from the data as are complete, and answer them in one write.
+
+        PERF: this is the whole way from the loop to the runner; a helper between them would be a tenth of a request's time.
+        """
+        if self.state is not IDLE:
+            if self.state is not HEAD:
+                self._received_meanwhile(data)
+                return
             data, self._buffer = self._buffer + data, b""
-            self._read(data)
-        elif state is BODY or (state is HANDLING and self._body is not None):
-            self._read_body(data)
-        elif state is HANDLING:
-            self._keep(data)
-
-    # Reading
-
-    def _read(self, data: bytes) -> None:
-        """Take as many messages from the data as are complete, and answer them in one write."""
+        shared = self.shared
         out = self._out = []
+        position, size = 0, len(data)
         try:
-            self._take_messages(data)
+            while True:
+                end = data.find(b"\r\n\r\n", position)
+                if end < 0:
+                    self._keep_partial_head(data[position:])
+                    break
+                line_end = data.find(b"\r\n", position, end)
+                if line_end < 0:
+                    line_end = end
+                if line_end == position:  # an empty line before the request line (RFC 9112 §2.2)
+                    position += 2
+                    continue
+                line, block = data[position:line_end], data[line_end:end]
+                head = self._head
+                if head is None or head.block != block:
+                    head = self._read_head(line, block)
+                method, _, rest = line.partition(b" ")
+                target, _, version = rest.partition(b" ")
+                if (
+                    version != b"HTTP/1.1"
+                    or method not in _METHODS
+                    or target[:1] != b"/"
+                    or target.translate(None, _TARGET_BYTES)
+                    or head.version != "1.1"
+                ):
+                    method, target, head = self._read_unusual_line(line, block, head)
+                position = end + 4
+                request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
+                length = head.length
+                if length or head.chunked:
+                    if head.chunked or size - position < length or length > shared.limits.max_body_bytes:
+                        self._begin_body(request, data[position:])
+                        break
+                    request.body = data[position : position + length]
+                    position += length
+                task = self._start(request, self._finished)
+                if task is not None:
+                    self._handle(request, task)
+                    self._keep(data[position:])
+                    break
+                if self.final or not head.keep_alive:
+                    break
+                if position == size:
+                    self.state = IDLE
+                    self.deadline = CLOCK.now + shared.limits.keep_alive_timeout_s
+                    break
         except FairleadException as exc:
             self._refuse(exc)
         finally:
@@ -204,58 +242,22 @@ class HttpConnection(asyncio.Protocol):
             if self.state is LINGERING:
                 self._half_close()
 
-    def _take_messages(self, data: bytes) -> None:
-        position, size = 0, len(data)
-        shared = self.shared
-        limits = shared.limits
-        while True:
-            end = data.find(b"\r\n\r\n", position)
-            if end < 0:
-                self._keep_partial_head(data, position)
-                return
-            line_end = data.find(b"\r\n", position, end)
-            if line_end < 0:
-                line_end = end
-            if line_end == position:  # an empty line before the request line (RFC 9112 §2.2)
-                position += 2
-                continue
-            block = data[line_end:end]
-            line = data[position:line_end]
-            head = self._head
-            if head is None or head.block != block:
-                head = self._read_head(line, block)
-            method, _, rest = line.partition(b" ")
-            target, _, version = rest.partition(b" ")
-            if (
-                version != b"HTTP/1.1"
-                or method not in _METHODS
-                or target[:1] != b"/"
-                or target.translate(None, _TARGET_BYTES)
-                or head.version != "1.1"
-            ):
-                method, target, version_text = read_line(line)
-                if version_text != head.version:
-                    head = read_any(line, block, limits.max_header_fields)
-            position = end + 4
-            request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
-            length = head.length
-            if length or head.chunked:
-                if head.chunked or size - position < length or length > limits.max_body_bytes or head.expects_continue:
-                    self._begin_body(request, data[position:])
-                    return
-                request.body = data[position : position + length]
-                position += length
-            task = self._start(request, self._finished)
-            if task is not None:
-                self._handle(request, task)
-                self._keep(data[position:])
-                return
-            if self.final or not head.keep_alive:
-                return
-            if position == size:
-                self.state = IDLE
-                self.deadline = CLOCK.now + limits.keep_alive_timeout_s
-                return
+    def _received_meanwhile(self, data: bytes) -> None:
+        state = self.state
+        if state is UPGRADED:
+            self.session.data_received(data)
+        elif state is BODY or (state is HANDLING and self._body is not None):
+            self._read_body(data)
+        elif state is HANDLING:
+            self._keep(data)
+
+    # Reading
+
+    def _read_unusual_line(self, line: bytes, block: bytes, head: Head) -> tuple[bytes, bytes, Head]:
+        method, target, version = read_line(line)
+        if version != head.version:  # a remembered block under another version means something else
+            head = read_any(line, block, self.shared.limits.max_header_fields)
+        return method, target, head
 
     def _read_head(self, line: bytes, block: bytes) -> Head:
         limits = self.shared.limits
@@ -272,8 +274,7 @@ class HttpConnection(asyncio.Protocol):
             return FairleadException("The request target is too long", 414)
         return HeadersTooLarge(f"The head passes {self.shared.limits.max_head_bytes} bytes")
 
-    def _keep_partial_head(self, data: bytes, position: int) -> None:
-        rest = data[position:]
+    def _keep_partial_head(self, rest: bytes) -> None:
         limits = self.shared.limits
         if not rest.strip(b"\r\n"):
             rest = b"" if len(rest) > 4 else rest
@@ -405,7 +406,7 @@ class HttpConnection(asyncio.Protocol):
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if data:
-            self._read(data)
+            self.data_received(data)
 
     # Exchange: what requests use
 
