@@ -5,11 +5,11 @@
 {{- .Values.nameOverride | default $given | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 50 characters leave room for the endings that name Jobs and the management Service. */}}
+{{/* 46 characters leave room for the longest ending, that of the migration Job, below Kubernetes' 63. */}}
 {{- define "service.fullname" -}}
 {{- $name := include "service.name" . -}}
 {{- $joined := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- .Values.fullnameOverride | default $joined | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | default $joined | trunc 46 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "service.serviceAccountName" -}}
