@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from fairlead.request import current_request
+from fairlead.telemetry.tracing import current_traceparent
 
 if TYPE_CHECKING:
     from fairlead.postgres import Connection
@@ -30,9 +29,6 @@ SELECT pg_notify('{CHANNEL}', '')
 """
 """One round trip for both: PostgreSQL runs a changing WITH whether or not its rows are read."""
 
-TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.{0,64})?")
-"""W3C Trace Context §3.2: version, trace, parent, flags; later versions may append."""
-
 
 async def write(connection: Connection, stream: str, event: str, payload: Mapping[str, Any]) -> uuid.UUID:
     """Add an event to the outbox, inside the caller's transaction; returns the id that consumers know it by.
@@ -49,16 +45,9 @@ async def write(connection: Connection, stream: str, event: str, payload: Mappin
     if reserved := RESERVED & payload.keys():
         raise ValueError(f"the payload has members with reserved names: {', '.join(sorted(reserved))}")
     event_id = uuid.uuid4()
-    text = msgspec.json.encode(payload).decode()
-    await connection.execute(INSERT, event_id, stream, event, text, _current_traceparent())
+    text = msgspec.json.encode(dict(payload)).decode()
+    await connection.execute(INSERT, event_id, stream, event, text, current_traceparent())
     return event_id
-
-
-def _current_traceparent() -> str:
-    """The `traceparent` that the request being handled came with; empty without a request or a well-formed header."""
-    request = current_request.get()
-    value = request.headers.get("traceparent", "") if request is not None else ""
-    return value if TRACEPARENT.fullmatch(value) else ""
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -18,20 +18,20 @@ class Outage:
     """Counts the attempts of `what`, spaces them out, and logs one line when it fails and one when it works again.
 
     Delays double from `FIRST_DELAY_S` to `LONGEST_DELAY_S`, each shortened by up to a half at random, so that the
-    workers of a fleet do not come back in step.
+    workers of a fleet do not come back in step. `attempts` counts those that failed since the last success.
     """
 
     def __init__(self, what: str, logger: logging.Logger) -> None:
         self._what = what
         self._logger = logger
-        self._attempts = 0
+        self.attempts = 0
         self._began_at_s = 0.0
         self._delay_s = FIRST_DELAY_S
 
     def failed(self, error: Exception, *, is_expected: bool) -> float:
         """An attempt failed: the seconds until the next. An error that nobody expected is logged with its trace."""
-        self._attempts += 1
-        if self._attempts == 1:
+        self.attempts += 1
+        if self.attempts == 1:
             self._began_at_s = time.monotonic()
             trace = None if is_expected else error
             self._logger.warning("%s interrupted: %s", self._what, _shown(error), exc_info=trace)
@@ -41,10 +41,10 @@ class Outage:
 
     def over(self) -> None:
         """An attempt succeeded. Call it after every success; it is silent unless the one before failed."""
-        if self._attempts:
+        if self.attempts:
             lasted_s = time.monotonic() - self._began_at_s
-            self._logger.info("%s resumed after %.1f s, %d attempts", self._what, lasted_s, self._attempts)
-            self._attempts = 0
+            self._logger.info("%s resumed after %.1f s, %d attempts", self._what, lasted_s, self.attempts)
+            self.attempts = 0
             self._delay_s = FIRST_DELAY_S
 
 

@@ -61,9 +61,7 @@ PENDING: Final = registry.gauge("outbox_pending_rows", "Committed events that Re
 logger = logging.getLogger("fairlead.outbox")
 
 
-def attach(
-    app: App[Any, Any], database: Database, redis: Redis, *, max_stream_length: int = MAX_STREAM_LENGTH
-) -> Relay:
+def attach(app: App[Any, Any], database: Database, redis: Redis, *, max_stream_length: int = MAX_STREAM_LENGTH) -> Relay:
     """Run a relay in each worker of `app`, from its start until its shutdown cancels the tasks.
 
     Attach `database` and `redis` first, so that they outlive the relay. The table comes from `fairlead.outbox.schema`.
@@ -91,7 +89,7 @@ class Relay:
         self._batch_size = batch_size
         self._max_stream_length = max_stream_length
         self._poll_interval_s = poll_interval_s
-        self._outage = Outage("outbox relay", logger)
+        self.outage = Outage("outbox relay", logger)
 
     async def run(self) -> None:
         """Stand by or lead until cancelled; whatever fails is tried again."""
@@ -103,12 +101,12 @@ class Relay:
             except Exception as error:
                 if _is_cancelled():  # leaving the session failed as well; that must not swallow the cancellation
                     raise asyncio.CancelledError from error
-                await asyncio.sleep(self._outage.failed(error, is_expected=isinstance(error, ServiceUnavailable)))
+                await asyncio.sleep(self.outage.failed(error, is_expected=isinstance(error, ServiceUnavailable)))
 
     async def _stand_by(self, session: Session) -> None:
         async with session.listening(RELEASED):
             while not await session.try_acquire():
-                self._outage.over()
+                self.outage.over()
                 await session.wait(TAKEOVER_INTERVAL_S)
 
     async def _lead(self, session: Session) -> None:
@@ -133,11 +131,11 @@ class Relay:
         try:
             count = await _finished(self._move_batch(session))
         except RedisError as error:
-            delay_s = self._outage.failed(error, is_expected=True)
+            delay_s = self.outage.failed(error, is_expected=True)
             PENDING.set(await session.count())
             await asyncio.sleep(delay_s)
             return True
-        self._outage.over()
+        self.outage.over()
         is_full = count == self._batch_size
         PENDING.set(max(0, PENDING.labels().value - count) if is_full else 0)
         return is_full

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from asyncpg import InterfaceError
 
 from fairlead.outbox.entry import CHANNEL, Entry
 
@@ -42,7 +44,7 @@ KEEPALIVE: Final = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 
 
 @asynccontextmanager
 async def open_session(database: Database) -> AsyncIterator[Session]:
-    """A session that listens; at the end of the block its locks are released and its listeners removed."""
+    """A session of the relay; at the end of the block its lock is free. `ServiceUnavailable` when PostgreSQL is lost."""
     async with database.connection() as connection:
         session = Session(connection)
         await connection.execute(KEEPALIVE)
@@ -50,14 +52,12 @@ async def open_session(database: Database) -> AsyncIterator[Session]:
         try:
             yield session
         finally:
-            connection.remove_termination_listener(session._wake_up)
+            with suppress(InterfaceError):  # a lost connection has left the pool, and its listeners with it
+                connection.remove_termination_listener(session._wake_up)
 
 
 class Session:
-    """Made by `open_session`; call `acquire` first, the rest only while leading.
-
-    Every method raises `ServiceUnavailable` when the connection is lost, and with it the lock.
-    """
+    """Made by `open_session`; call `try_acquire` first, the rest only while leading."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -74,7 +74,8 @@ class Session:
         try:
             yield
         finally:
-            await self._connection.remove_listener(channel, self._wake_up)
+            with suppress(InterfaceError):
+                await self._connection.remove_listener(channel, self._wake_up)
 
     async def release(self) -> None:
         """Give the right to lead away, and tell those who wait for it."""
