@@ -37,7 +37,7 @@ check: setup-dev ## Format, lint, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES) $(SCRIPTS)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: setup-dev ## Format the code and apply the safe fixes
 	$(BIN)/ruff format .

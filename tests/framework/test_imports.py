@@ -1,0 +1,90 @@
+"""The shape of the library as the import system sees it; the floors themselves are held by import-linter."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import fairlead
+
+PACKAGE = Path(fairlead.__file__).parent
+OPTIONAL = {
+    "alembic",
+    "argon2",
+    "asyncpg",
+    "cryptography",
+    "httpx",
+    "jinja2",
+    "jwt",
+    "opentelemetry",
+    "psutil",
+    "pytest",
+    "redis",
+    "sqlalchemy",
+    "structlog",
+}
+
+ALONE = """
+import importlib, os, sys, traceback
+failed = 0
+for name in sys.argv[1:]:
+    if os.fork() == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            print(name, traceback.format_exc(limit=-1), sep=": ")
+            os._exit(1)
+        os._exit(0)
+    failed += os.wait()[1] != 0
+sys.exit(failed != 0)
+"""
+
+BARE = """
+import sys
+from fairlead import App
+app = App("bare")
+app.add_route(lambda request: None, "/")
+app.finalise()
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def modules() -> list[str]:
+    files = sorted(PACKAGE.rglob("*.py"))
+    parts = [file.relative_to(PACKAGE.parent).with_suffix("").parts for file in files if file.name != "__main__.py"]
+    return [".".join(part).removesuffix(".__init__") for part in parts]
+
+
+def run(program: str, *arguments: str) -> str:
+    """The program's output in an interpreter that has imported nothing of ours."""
+    command = [sys.executable, "-W", "error", "-c", program, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def is_alembic_script(name: str) -> bool:
+    return name.startswith("fairlead.postgres.alembic")
+
+
+def test_every_module_imports_alone() -> None:
+    """No module leans on another having been imported before it: each is the first in an interpreter of its own."""
+    run(ALONE, *(name for name in modules() if not is_alembic_script(name)))
+
+
+def test_bare_app_loads_nothing_optional() -> None:
+    """An app that uses no optional capability imports none of their libraries, installed as they are here."""
+    assert set() == OPTIONAL & set(run(BARE).split())
+
+
+def test_nobody_imports_from_the_front_door() -> None:
+    """Inside the library names come from where they are defined; `from fairlead import …` would tie every knot."""
+    offenders = [
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "fairlead"
+    ]
+    assert [] == offenders
