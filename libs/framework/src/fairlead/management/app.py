@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from fairlead.app import App
@@ -13,6 +15,7 @@ from fairlead.request import Request
 from fairlead.response import HTTPResponse, raw
 from fairlead.response import text as plain
 from fairlead.telemetry.metrics import merge, negotiate, render
+from fairlead.types import Handler
 
 __all__ = ["build_management_app"]
 
@@ -26,7 +29,7 @@ def build_management_app(fleet: Fleet) -> App[Config, object]:
         app.add_route(_handler(fleet, probe), f"/{name}", methods=("GET", "HEAD"), name=name)
 
     @app.get("/metrics")
-    async def metrics(request: Request) -> HTTPResponse:
+    async def metrics(request: Request[Any, Any]) -> HTTPResponse:
         counted = await fleet.metrics()
         content_type = negotiate(request.headers.get("accept"))
         body = render(merge([counted, fleet_snapshot(fleet.status())]), content_type)
@@ -35,8 +38,8 @@ def build_management_app(fleet: Fleet) -> App[Config, object]:
     return app
 
 
-def _handler(fleet: Fleet, probe: Probe):  # type: ignore[no-untyped-def]
-    def answer(request: Request) -> HTTPResponse:
+def _handler(fleet: Fleet, probe: Probe) -> Handler:
+    def answer(request: Request[Any, Any]) -> HTTPResponse:
         status = fleet.status()
         verdict = probe(status)
         code = 200 if verdict.ok else 503
@@ -47,8 +50,8 @@ def _handler(fleet: Fleet, probe: Probe):  # type: ignore[no-untyped-def]
     return answer
 
 
-def _wants_detail(request: Request) -> bool:
-    return "verbose" in request.args or "application/json" in request.headers.get("accept", "")
+def _wants_detail(request: Request[Any, Any]) -> bool:
+    return "verbose" in request.get_args(keep_blank_values=True) or "application/json" in request.headers.get("accept", "")
 
 
 def _detail(status: FleetStatus, verdict: Verdict) -> bytes:

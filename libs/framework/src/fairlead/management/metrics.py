@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fairlead.management.fleet import FleetStatus
 from fairlead.telemetry.metrics import Snapshot
-from fairlead.telemetry.snapshot import Family, Kind
+from fairlead.telemetry.snapshot import Family, Kind, Value
 from fairlead.workers.messages import WorkerState
 
 __all__ = ["fleet_snapshot"]
@@ -45,6 +47,6 @@ def fleet_snapshot(status: FleetStatus) -> Snapshot:
     }
 
 
-def _family(kind: Kind, text: str, labels: list[str], values: list[tuple[str, float]]) -> Family:
-    series = [([label] if labels else [], value) for label, value in values]
-    return {"kind": kind, "help": text, "labels": labels, "bounds": [], "combine": "sum", "series": list(series)}
+def _family(kind: Kind, text: str, labels: list[str], values: Sequence[tuple[str, float]]) -> Family:
+    series: list[tuple[list[str], Value]] = [([label] if labels else [], value) for label, value in values]
+    return {"kind": kind, "help": text, "labels": labels, "bounds": [], "combine": "sum", "series": series}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.telemetry.metrics import Aggregate, Snapshot
-from fairlead.workers.messages import Metrics, WorkerState
+from fairlead.workers.messages import Changed, Metrics, WorkerState
 from fairlead.workers.plan import Plan
 from fairlead.workers.process import WorkerProcess
 from fairlead.workers.slot import GiveUp, Slot
@@ -35,15 +35,10 @@ class WorkerFleet:
         self._replacements: set[asyncio.Task[bool]] = set()
 
     @property
-    def app_name(self) -> str:
-        """The app's own name as a worker has told it, before that the target's."""
-        names = (worker.app_name for slot in self.slots for worker in slot.workers)
-        return next(filter(None, names), self._plan.target)
-
-    @property
-    def is_debug(self) -> bool:
-        """True when the app runs in debug mode."""
-        return any(worker.is_debug for slot in self.slots for worker in slot.workers)
+    def greeting(self) -> Changed:
+        """What a worker has said of the app; before the first is ready, the target's name."""
+        greetings = (worker.greeting for worker in self._workers())
+        return next(filter(None, greetings), Changed(WorkerState.STARTING, name=self._plan.target))
 
     # --- for the management port -------------------------------------------------------------------------------------
 
@@ -51,7 +46,7 @@ class WorkerFleet:
         """The state of every slot, now."""
         now_s = time.monotonic()
         return FleetStatus(
-            name=self.app_name,
+            name=self.greeting.name,
             draining=self.is_draining,
             heartbeat_timeout_s=self._plan.heartbeat_timeout_s,
             start_timeout_s=self._plan.start_timeout_s,

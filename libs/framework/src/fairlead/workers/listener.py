@@ -19,15 +19,18 @@ import errno
 import os
 import socket
 import sys
+from typing import ClassVar
 
 __all__ = ["ListenError", "address_of", "open_listener", "open_listeners"]
 
 
 class ListenError(Exception):
-    """The address can't be listened on. The message is one line for the operator."""
+    """The address can't be listened on. The message is one line for the operator; exit status 1."""
+
+    exit_status: ClassVar[int] = 1
 
 
-def open_listener(host: str, port: int, backlog: int) -> socket.socket:
+def open_listener(host: str, port: int, backlog: int = 128) -> socket.socket:
     """One listening socket that nobody else may share. Port 0 takes a free one. Raises `ListenError`."""
     family, address = _resolve(host, port)
     return _listening(family, address, backlog, shared=False)

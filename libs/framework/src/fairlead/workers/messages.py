@@ -75,7 +75,7 @@ class CollectMetrics(Struct, frozen=True, tag="collect-metrics"):
 
 
 class Changed(Struct, frozen=True, tag="state"):
-    """The worker has reached a state. `name` and `debug` describe the app once it is ready."""
+    """The worker has reached a state. `name`, `debug` and `loop` describe the app once it is ready."""
 
     state: WorkerState
     cause: str = ""
@@ -84,6 +84,7 @@ class Changed(Struct, frozen=True, tag="state"):
     exit_status: int = 0
     name: str = ""
     debug: bool = False
+    loop: str = ""
 
 
 class Beat(Struct, frozen=True, tag="beat"):

@@ -45,9 +45,9 @@ from fairlead.workers.messages import (
 )
 from fairlead.workers.plan import Plan
 from fairlead.workers.reaper import Reaper
-from fairlead.workers.signals import describe_exit
+from fairlead.workers.signals import HELD_SIGNALS, describe_exit
 
-__all__ = ["CLEANUP_S", "HELD_SIGNALS", "WorkerObserver", "WorkerProcess"]
+__all__ = ["CLEANUP_S", "WorkerObserver", "WorkerProcess"]
 
 logger = logging.getLogger("fairlead.workers")
 
@@ -56,9 +56,6 @@ CLEANUP_S = 5.0
 
 ABORT_GRACE_S = 2.0
 """Between SIGABRT and SIGKILL. Writing the stacks takes milliseconds."""
-
-HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Blocked in the child until it has handlers for them."""
 
 _EVENTS = {
     WorkerState.STARTING: "worker is starting",
@@ -86,8 +83,8 @@ class WorkerProcess:
         self.cause = ""
         self.failure: Changed | None = None
         """What the worker itself reported before it failed."""
-        self.app_name = ""
-        self.is_debug = False
+        self.greeting: Changed | None = None
+        """What the worker said of its app when it was ready."""
         self.settled = asyncio.Event()
         """Set once the worker is ready, or has ended without ever being so."""
         self.ended = asyncio.Event()
@@ -208,7 +205,7 @@ class WorkerProcess:
         elif isinstance(message, Retire):
             self._observer.retirement_asked(self, message.cause)
         elif message.state is WorkerState.READY and self.state is WorkerState.STARTING:
-            self.app_name, self.is_debug = message.name, message.debug
+            self.greeting = message
             self._become(WorkerState.READY)
         elif message.state is WorkerState.FAILED:
             self.failure = message

@@ -12,28 +12,45 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from enum import Enum
 from types import FrameType
 from typing import Any
 
-__all__ = ["SignalInbox", "describe_exit", "disregard", "has_terminal", "signal_name"]
+__all__ = [
+    "HELD_SIGNALS",
+    "STOP_SIGNALS",
+    "SignalInbox",
+    "Wish",
+    "Wishes",
+    "describe_exit",
+    "disregard",
+    "has_terminal",
+    "signal_name",
+]
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What asks a service for its end, or for a rolling restart."""
+
+HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Blocked in a worker from its spawn until it has handlers for them."""
 
 
 class SignalInbox:
-    """Signals of this process as a queue. Install in the main thread; attach when the loop runs; restore at the end."""
+    """Signals of this process as a queue. Install in the main thread; attach when a loop runs; restore at the end."""
 
-    def __init__(self, signals: Iterable[signal.Signals]) -> None:
-        self._signals = tuple(signals)
+    def __init__(self) -> None:
         self._pending: deque[signal.Signals] = deque()
         self._previous: dict[signal.Signals, Any] = {}
         self._loop: AbstractEventLoop | None = None
         self._receive: Callable[[signal.Signals], object] | None = None
 
-    def install(self) -> SignalInbox:
-        """Take the signals over from now on. Installing twice changes nothing."""
-        for number in self._signals:
+    def install(self, *numbers: signal.Signals) -> SignalInbox:
+        """Take these signals over from now on. Those that were taken already stay so."""
+        for number in numbers:
             if number not in self._previous:
                 self._previous[number] = signal.signal(number, self._caught)
         return self
@@ -58,6 +75,43 @@ class SignalInbox:
     def _deliver(self) -> None:
         while self._pending and self._receive is not None:
             self._receive(self._pending.popleft())
+
+
+class Wish(Enum):
+    """What whoever sent a signal wants."""
+
+    STOP = "stop"
+    FORCE = "force"
+    RELOAD = "reload"
+    NOTHING_NEW = "nothing new"
+
+
+class Wishes:
+    """Makes sense of the signals that ask for an end or a restart. Make it at the start: it remembers the terminal.
+
+    The first SIGTERM or SIGINT asks to stop, a second one forces. One that comes together with the first is the same
+    wish once more: a terminal signals the whole process group while the parent passes on what it got, and `timeout`
+    signals both the process and its group. SIGHUP asks for a rolling restart; when the terminal was closed it means
+    what it says, the end.
+    """
+
+    SAME_WISH_S = 0.25
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.first: signal.Signals | None = None
+        """The signal that asked to stop."""
+        self._first_s = 0.0
+        self._clock = clock
+        self._had_terminal = has_terminal()
+
+    def judge(self, number: signal.Signals) -> Wish:
+        """What this signal, after those before it, asks for."""
+        if number is signal.SIGHUP and not (self._had_terminal and not has_terminal()):
+            return Wish.RELOAD
+        if self.first is None:
+            self.first, self._first_s = number, self._clock()
+            return Wish.STOP
+        return Wish.NOTHING_NEW if self._clock() - self._first_s <= self.SAME_WISH_S else Wish.FORCE
 
 
 def disregard(*numbers: signal.Signals) -> None:

@@ -11,9 +11,7 @@ a signal, or for a slot that gives up.
     SIGCHLD             bury the dead, orphans too as PID 1.
     a slot gives up     (its first start failed, or a crash loop) drain the others, cause on stderr, exit status not 0.
 
-A signal of another kind within a second of the first is the same wish: a terminal signals the whole process group while
-the parent passes its own signal on. No signal goes to anything but its own children, each by its handle, and never to
-a process group.
+No signal goes to anything but its own children, each by its handle, and never to a process group.
 
 Rejected: `multiprocessing` (forks a running loop or pickles the app, has a manager process of its own), letting workers
 that are draining answer the probes (a blocked or dead one could not), a restart of time-outs at each level.
@@ -33,16 +31,12 @@ from fairlead.workers.fleet import WorkerFleet
 from fairlead.workers.listener import address_of, open_listeners
 from fairlead.workers.plan import Plan
 from fairlead.workers.reaper import Reaper
-from fairlead.workers.signals import SignalInbox, has_terminal
+from fairlead.workers.signals import SignalInbox, Wish, Wishes
 from fairlead.workers.slot import GiveUp, Slot
 
-__all__ = ["SUPERVISED_SIGNALS", "Supervisor"]
+__all__ = ["Supervisor"]
 
 logger = logging.getLogger("fairlead.workers")
-
-SUPERVISED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-
-SAME_WISH_S = 1.0
 
 Manage = Callable[[Fleet], AbstractAsyncContextManager[object]]
 """Serves the management port while the context is open."""
@@ -52,7 +46,7 @@ Announce = Callable[[WorkerFleet, str], object]
 
 
 class Supervisor:
-    """One service: `await run()` once, in a fresh loop. `signals` must be installed already."""
+    """One service: `await run()` once, in a fresh loop. `signals` has SIGTERM, SIGINT, SIGHUP and SIGCHLD installed."""
 
     def __init__(self, plan: Plan, signals: SignalInbox, manage: Manage, announce: Announce) -> None:
         self.fleet = WorkerFleet(plan)
@@ -61,11 +55,10 @@ class Supervisor:
         self._manage = manage
         self._announce = announce
         self._reaper = Reaper()
-        self._had_terminal = has_terminal()
+        self._wishes = Wishes()
         self._stop_asked = asyncio.Event()
         self._forced = asyncio.Event()
         self._roll_asked = asyncio.Event()
-        self._first_signal: tuple[signal.Signals, float] | None = None
 
     async def run(self) -> None:
         """Serve until asked to stop. Raises `ListenError` for a taken address and `GiveUp` for workers that fail."""
@@ -118,7 +111,7 @@ class Supervisor:
         has_served = any(slot.was_ready.is_set() for slot in self.fleet.slots)
         delay_s = plan.drain_delay_s if has_served else 0.0
         deadline_s = time.monotonic() + delay_s + plan.graceful_shutdown_timeout_s
-        cause = str(failure) if failure is not None else self._cause_of_stop()
+        cause = str(failure or (self._wishes.first.name if self._wishes.first else "asked to"))
         logger.info(
             "service is draining",
             extra={"cause": cause, "delay_s": delay_s, "timeout_s": plan.graceful_shutdown_timeout_s},
@@ -138,27 +131,18 @@ class Supervisor:
         for slot in self.fleet.slots:
             slot.end("forced by a second signal")
 
-    def _cause_of_stop(self) -> str:
-        return self._first_signal[0].name if self._first_signal is not None else "asked to"
-
     # --- signals -----------------------------------------------------------------------------------------------------
 
     def _signalled(self, number: signal.Signals) -> None:
         if number is signal.SIGCHLD:
             self._reaper.reap()
-        elif number is signal.SIGHUP and not (self._had_terminal and not has_terminal()):
-            self._roll_asked.set()
-        else:
-            self._stop_signalled(number)
-
-    def _stop_signalled(self, number: signal.Signals) -> None:
-        now_s = time.monotonic()
-        if self._first_signal is None:
-            self._first_signal = number, now_s
-            self._stop_asked.set()
             return
-        first, first_s = self._first_signal
-        if number is first or now_s - first_s > SAME_WISH_S:
+        wish = self._wishes.judge(number)
+        if wish is Wish.STOP:
+            self._stop_asked.set()
+        elif wish is Wish.RELOAD:
+            self._roll_asked.set()
+        elif wish is Wish.FORCE:
             logger.warning("service is stopped by force", extra={"cause": number.name})
             self._forced.set()
 

@@ -1,0 +1,41 @@
+"""The target on the command line: of `serve`, `check` and `routes`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from fairlead.app import App
+from fairlead.config import Config
+from fairlead.workers.configuration import apply_options
+from fairlead.workers.target import load_target
+
+__all__ = ["add_target", "finalised_app", "target_of"]
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Declare the argument."""
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="MODULE:NAME",
+        help="an App, or a function that makes one; NAME is `app` when left out (default: FAIRLEAD_TARGET)",
+    )
+
+
+def target_of(arguments: argparse.Namespace) -> str:
+    """The target that was given, or the environment's; "" when there is neither. Raises `ConfigurationError`."""
+    return arguments.target or str(Config.from_environment().TARGET)
+
+
+def finalised_app(arguments: argparse.Namespace) -> App[Any, Any]:
+    """Import the target in this process and compose its routes. The current folder can be imported from."""
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    app = load_target(target_of(arguments))
+    apply_options(app, {})
+    app.finalise()
+    return app

@@ -1,0 +1,37 @@
+"""The management app on its port: in the supervisor's loop, or in a thread beside a single process.
+
+It is served by our own `Server`, with limits that suit a kubelet and a scraper. It stays up until the very end: while the
+service drains the probes still have to be answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fairlead.http.limits import Limits
+from fairlead.management.app import build_management_app
+from fairlead.management.fleet import Fleet
+from fairlead.server import Server
+
+__all__ = ["serve_management"]
+
+LIMITS = Limits(max_body_bytes=0, max_connections=100, keep_alive_timeout_s=30.0, response_timeout_s=10.0)
+
+LAST_ANSWERS_S = 1.0
+"""How long an answer that is under way may take at the end."""
+
+
+@asynccontextmanager
+async def serve_management(fleet: Fleet, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve probes and metrics of `fleet` while the context is open. The listener is closed at the end."""
+    app = build_management_app(fleet)
+    server = Server(app.finalise(), [listener], limits=LIMITS)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.drain(asyncio.get_running_loop().time() + LAST_ANSWERS_S)
+        listener.close()

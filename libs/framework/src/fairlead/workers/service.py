@@ -1,0 +1,153 @@
+"""An app on its server, from the first listener to the last: the same in a worker and in a single process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any
+
+from fairlead.app import App
+from fairlead.server import Server
+from fairlead.telemetry.access_log import AccessLog
+from fairlead.telemetry.logging import LogStream
+from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
+from fairlead.telemetry.observer import Observer, compose
+from fairlead.telemetry.watchdog import Watchdog
+from fairlead.workers.messages import Beat, CheckResult
+
+__all__ = ["Service"]
+
+logger = logging.getLogger("fairlead.workers")
+
+CHECK_INTERVAL_S = 2.0
+"""Between two rounds of health checks; a probe is answered from the last one."""
+
+BEAT_INTERVAL_S = 1.0
+
+CLEANUP_S = 4.0
+"""Beyond the drain's deadline, for listeners and tasks; a second less than the supervisor grants."""
+
+
+class Service:
+    """Call `start`, then let `check` and `beats` run beside the requests, then `drain`; each once, in one loop."""
+
+    def __init__(self, app: App[Any, Any], sockets: Sequence[socket.socket], stream: LogStream) -> None:
+        self.app = app
+        self.requests_cut = 0
+        """How many requests had not ended at the deadline of the drain."""
+        self._sockets = sockets
+        self._stream = stream
+        self._server: Server | None = None
+        self._watchdog: Watchdog | None = None
+        self._checks: tuple[CheckResult, ...] | None = None
+
+    async def start_unless(self, asked_to_stop: asyncio.Event) -> bool:
+        """Start, but give that up when the event is set: False, and nothing is in flight that would need a drain.
+
+        What the app's listeners raise comes through.
+        """
+        start = asyncio.create_task(self.start(), name="start")
+        asked = asyncio.create_task(asked_to_stop.wait(), name="asked to stop")
+        try:
+            await asyncio.wait([start, asked], return_when=asyncio.FIRST_COMPLETED)
+            if start.done():
+                await start
+            return start.done()
+        finally:
+            for task in (start, asked):
+                task.cancel()
+            await asyncio.wait([start, asked])
+
+    async def start(self) -> None:
+        """Compose the routes, run the listeners, take connections."""
+        self.app.finalise()
+        await self.app.startup()
+        self._server = Server(self.app.dispatcher, self._sockets, limits=self.app.config.limits(), observer=self._observer())
+        await self._server.start()
+        for listener in self._sockets:  # to listen again with asyncio's default would have cut the queue to 100
+            listener.listen(self.app.config.BACKLOG)
+        await self.app.started()
+        await self._run_checks()
+        if self.app.config.BLOCKED_LOOP_THRESHOLD:
+            self._watchdog = Watchdog(self.app.config.BLOCKED_LOOP_THRESHOLD)
+            self._watchdog.start()
+
+    def beat(self, lag_s: float = 0.0) -> Beat:
+        """The state of things, now."""
+        server = self._server
+        return Beat(
+            time_s=time.monotonic(),
+            lag_s=round(lag_s, 4),
+            in_flight=server.in_flight if server is not None else 0,
+            connections=server.open_connections if server is not None else 0,
+            checks=self._checks,
+        )
+
+    def metrics(self) -> Snapshot:
+        """All counters of this process, since its start."""
+        return registry.snapshot()
+
+    async def beats(self) -> AsyncIterator[Beat]:
+        """A beat each second, from the loop itself: when it stands still, none comes."""
+        while True:
+            due_s = time.monotonic() + BEAT_INTERVAL_S
+            await asyncio.sleep(BEAT_INTERVAL_S)
+            yield self.beat(max(time.monotonic() - due_s, 0))
+
+    async def keep_checking(self) -> None:
+        """Run the health checks again and again."""
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            await self._run_checks()
+
+    async def drain(self, deadline_s: float) -> None:
+        """End everything in order, by `deadline_s` (CLOCK_MONOTONIC): listeners, connections, tasks, listeners.
+
+        Sanic's order: `before_server_stop` while requests can still be answered, `after_server_stop` when none is left.
+        """
+        await self._within(self.app.stopping(), deadline_s, "before_server_stop")
+        if self._server is not None:
+            await self._server.stop_accepting()
+            for listener in self._sockets:  # from here on the kernel refuses what we would not accept any more
+                listener.close()
+            loop = asyncio.get_running_loop()
+            self.requests_cut = await self._server.drain(loop.time() + max(deadline_s - time.monotonic(), 0))
+            if self.requests_cut:
+                logger.warning("requests were cut at the deadline", extra={"requests": self.requests_cut})
+        end_s = deadline_s + CLEANUP_S
+        left_s = max(end_s - time.monotonic(), 0)
+        await self._within(self.app.shutdown(left_s / 2), end_s, "after_server_stop")
+        if self._watchdog is not None:
+            self._watchdog.stop()
+
+    async def _within(self, listeners: Awaitable[None], until_s: float, event: str) -> None:
+        try:
+            async with asyncio.timeout(max(until_s - time.monotonic(), 0)):
+                await listeners
+        except TimeoutError:
+            logger.error("listeners were not done in time", extra={"on": event})
+
+    async def _run_checks(self) -> None:
+        health = self.app.health
+        started_s = time.monotonic()
+        await health.run()
+        took_s = round(time.monotonic() - started_s, 4)
+        self._checks = tuple(
+            CheckResult(check.name, kind, check.critical, check.error or "", took_s)
+            for kind, checks in (("startup", health.startup), ("readiness", health.readiness))
+            for check in checks
+        )
+
+    def _observer(self) -> Observer | None:
+        """Metrics always; the access log as configured."""
+        config = self.app.config
+        metrics = RequestMetrics()
+        registry.add(metrics)
+        registry.add(self._stream)
+        access_log = None
+        if config.ACCESS_LOG:
+            access_log = AccessLog(self._stream, sample=config.ACCESS_LOG_SAMPLE, errors_only=config.ACCESS_LOG_ERRORS_ONLY)
+        return compose(metrics, access_log)

@@ -1,0 +1,161 @@
+"""`serve`: from a target and options to a running service, and from its end to an exit status.
+
+| exit status | why |
+|---|---|
+| 0 | asked to stop, and stopped |
+| 1 | an address that can't be had, an app that can't start, a crash loop |
+| 2 | configuration that is unknown, missing or malformed |
+
+The cause of any status but 0 is on stderr, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from fairlead.app import App
+from fairlead.config import Config
+from fairlead.errors import ConfigurationError
+from fairlead.management.fleet import Fleet
+from fairlead.management.server import serve_management
+from fairlead.telemetry.logging import LogStream
+from fairlead.workers.banner import announce
+from fairlead.workers.cgroup import WorkerCount, count_workers
+from fairlead.workers.configuration import apply_options, configure_logs, options_from, settle_config
+from fairlead.workers.failure import describe_failure
+from fairlead.workers.fleet import WorkerFleet
+from fairlead.workers.listener import ListenError, address_of, open_listener
+from fairlead.workers.plan import Plan
+from fairlead.workers.signals import STOP_SIGNALS, SignalInbox
+from fairlead.workers.single import SingleProcess
+from fairlead.workers.slot import GiveUp
+from fairlead.workers.supervisor import Supervisor
+from fairlead.workers.target import check_target, load_target
+
+__all__ = ["serve"]
+
+
+def serve(target: str | App[Any, Any], *, fast: bool = False, signals: SignalInbox | None = None, **options: Any) -> int:
+    """Serve until asked to stop; returns the exit status.
+
+    `target` is `MODULE:NAME`, which is imported in worker processes under a supervisor, or an `App`, which can only be
+    served by this very process. `options` are keys of the configuration in lower case (`host="0.0.0.0"`, `workers=4`,
+    `single_process=True`); None stands for "not given". `fast` takes as many workers as there are CPUs to be used.
+    Call it in the main thread. Raises TypeError for an option that does not exist.
+    """
+    settled = options_from(options)
+    inbox = signals or SignalInbox()
+    inbox.install(*STOP_SIGNALS)
+    try:
+        if isinstance(target, App):
+            return _serve_app(target, settled, inbox)
+        return _serve_target(target, settled, inbox, fast=fast)
+    except ConfigurationError as error:
+        return _complain(str(error), status=error.exit_status)
+    except ListenError as error:
+        return _complain(str(error))
+    except GiveUp as failure:
+        return _complain(str(failure), failure.detail, failure.exit_status)
+    finally:
+        inbox.restore()
+
+
+def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox) -> int:
+    apply_options(app, options)
+    if app.config.WORKERS > 1:
+        raise ConfigurationError(
+            f"an App object can only be served by its own process, not by {app.config.WORKERS} workers: "
+            "use `fairlead serve MODULE:NAME`"
+        )
+    plan = _plan(app.name, app.config, WorkerCount(1, "an App object is served by its own process"), options)
+    stream = configure_logs(app.config, type(app).__module__)
+    return _run_single(plan, lambda: app, stream, signals)
+
+
+def _serve_target(target: str, options: dict[str, Any], signals: SignalInbox, *, fast: bool) -> int:
+    check_target(target)
+    config = settle_config(options)
+    stream = configure_logs(config, target)
+    if config.SINGLE_PROCESS:
+        plan = _plan(target, config, WorkerCount(1, "single process"), options)
+        return _run_single(plan, partial(_load, target, options), stream, signals)
+    plan = _plan(target, config, count_workers(config.WORKERS, fast=fast), options)
+    signals.install(signal.SIGCHLD)
+    with open_listener(plan.management_host, plan.management_port) as listener:
+        management = address_of(listener)
+
+        def manage(fleet: Fleet) -> Any:
+            return serve_management(fleet, listener)
+
+        def show(fleet: WorkerFleet, address: str) -> None:
+            announce(
+                stream,
+                fleet.greeting,
+                mode="supervisor and workers",
+                workers=plan.workers,
+                address=address,
+                management=management,
+            )
+
+        asyncio.run(Supervisor(plan, signals, manage, show).run())
+    return 0
+
+
+def _run_single(plan: Plan, load: Callable[[], App[Any, Any]], stream: LogStream, signals: SignalInbox) -> int:
+    with (
+        open_listener(plan.host, plan.port, plan.backlog) as listener,
+        open_listener(plan.management_host, plan.management_port) as management,
+    ):
+        show = partial(
+            announce,
+            stream,
+            mode="single process",
+            workers=plan.workers,
+            address=address_of(listener),
+            management=address_of(management),
+        )
+        process = SingleProcess(plan, signals, stream, listener=listener, management=management, announce=show)
+        try:
+            process.run(load)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            failure = describe_failure(error, plan.target)
+            raise GiveUp(failure.cause, failure.detail, failure.exit_status) from error
+    return 0
+
+
+def _load(target: str, options: dict[str, Any]) -> App[Any, Any]:
+    app = load_target(target)
+    apply_options(app, options)
+    return app
+
+
+def _plan(target: str, config: Config, workers: WorkerCount, options: dict[str, Any]) -> Plan:
+    return Plan(
+        target=target,
+        workers=workers,
+        host=config.HOST,
+        port=config.PORT,
+        backlog=config.BACKLOG,
+        management_host=config.MANAGEMENT_HOST,
+        management_port=config.MANAGEMENT_PORT,
+        drain_delay_s=config.DRAIN_DELAY,
+        graceful_shutdown_timeout_s=config.GRACEFUL_SHUTDOWN_TIMEOUT,
+        heartbeat_timeout_s=config.WORKER_HEARTBEAT_TIMEOUT,
+        start_timeout_s=config.WORKER_START_TIMEOUT,
+        options=options,
+    )
+
+
+def _complain(message: str, detail: str = "", status: int = 1) -> int:
+    for text in (detail, f"fairlead: {message}"):
+        if text:
+            sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+    return status
