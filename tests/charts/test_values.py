@@ -43,7 +43,7 @@ def labels(kind: str) -> Callable[[Manifests], Any]:
     return lambda manifests: manifests.of(kind)["metadata"]["labels"]
 
 
-def annotations(kind: str) -> Callable[[Manifests], Any]:
+def annotated(kind: str) -> Callable[[Manifests], Any]:
     return lambda manifests: manifests.of(kind)["metadata"].get("annotations")
 
 
@@ -145,13 +145,13 @@ EFFECTS: dict[str, Effect] = {
     "tmpSizeLimit": Effect("1Gi", lambda m: m.pod["volumes"][0]["emptyDir"]["sizeLimit"], "1Gi"),
     "serviceAccount.create": Effect(False, lambda m: m.pod["serviceAccountName"], "default"),
     "serviceAccount.name": Effect("shared", lambda m: m.of("ServiceAccount")["metadata"]["name"], "shared"),
-    "serviceAccount.annotations": Effect({"role": "reader"}, annotations("ServiceAccount"), {"role": "reader"}),
+    "serviceAccount.annotations": Effect({"role": "reader"}, annotated("ServiceAccount"), {"role": "reader"}),
     "service.type": Effect("LoadBalancer", lambda m: m.of("Service")["spec"]["type"], "LoadBalancer"),
     "service.port": Effect(8443, lambda m: m.of("Service")["spec"]["ports"][0]["port"], 8443),
-    "service.annotations": Effect({"scheme": "internal"}, annotations("Service"), {"scheme": "internal"}),
+    "service.annotations": Effect({"scheme": "internal"}, annotated("Service"), {"scheme": "internal"}),
     "ingress.enabled": Effect(True, lambda m: "Ingress" in kinds(m), True, given={"ingress": {"hosts": {"shop.example": {}}}}),
     "ingress.className": Effect("nginx", lambda m: m.of("Ingress")["spec"].get("ingressClassName"), "nginx", given=INGRESS),
-    "ingress.annotations": Effect({"timeout": "60s"}, annotations("Ingress"), {"timeout": "60s"}, given=INGRESS),
+    "ingress.annotations": Effect({"timeout": "60s"}, annotated("Ingress"), {"timeout": "60s"}, given=INGRESS),
     "ingress.hosts": Effect(
         {"auth.example": {"path": "/v1"}},
         lambda m: {rule["host"]: rule["http"]["paths"][0]["path"] for rule in m.of("Ingress")["spec"]["rules"]},
