@@ -51,15 +51,14 @@ def is_suspicious(text: str) -> bool:
 
 
 _VALUE = r"[^\s\"'\\&;,)\]}]+"
+_GIVEN = r"[\"']?\s*[:=,]\s*(?:b(?=[\"']))?[\"']?"
 _PATTERNS: tuple[tuple[Callable[..., str], str], ...] = (
     # A JSON Web Token: its first part is base64 of {" (RFC 7519).
     (re.compile(r"(?<![\w-])eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*").sub, MASK),
     # Credentials of HTTP: a bearer token (RFC 6750), or a header in a dump of headers (RFC 9110 §11.4, RFC 6265).
     (re.compile(r"\b(bearer\s+)[\w.~+/=-]{4,}", re.IGNORECASE).sub, rf"\g<1>{MASK}"),
-    (
-        re.compile(rf"((?:authorization|cookie)[\"']?\s*[:=,]\s*b?[\"']?)(?:[a-z]+\s+)?{_VALUE}", re.IGNORECASE).sub,
-        rf"\g<1>{MASK}",
-    ),
+    (re.compile(rf"(authorization{_GIVEN})(?:[a-z]+\s+)?{_VALUE}", re.IGNORECASE).sub, rf"\g<1>{MASK}"),
+    (re.compile(rf"(cookie{_GIVEN})[^\"'\r\n]+", re.IGNORECASE).sub, rf"\g<1>{MASK}"),
     # user:password@host of a URL (RFC 3986 §3.2.1).
     (re.compile(r"(://[^\s:/@]*):[^\s/@]+@").sub, rf"\g<1>:{MASK}@"),
     # A parameter of a query, a DSN or a command line.

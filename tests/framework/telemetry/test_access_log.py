@@ -1,0 +1,194 @@
+"""fairlead.telemetry.access_log and observer: one event for each request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fairlead.telemetry.access_log import AccessLog
+from fairlead.telemetry.logging import LogStream
+from fairlead.telemetry.metrics import RequestMetrics
+from fairlead.telemetry.observer import compose
+from fairlead.telemetry.rendering import JsonRenderer, escape
+
+from .conftest import IDENTITY, MakeRequest, Recorded
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+def test_the_line_of_a_request(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Every field of the schema, in its order (T9, K10)."""
+    access_log = AccessLog(json_log.stream)
+    access_log.observe(make_request(b"/products/42?q=1", {"X-Request-ID": "abc-1"}), 200, 13, 0.0012345)
+    text = json_log.text()
+    line = json.loads(text)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "level": "info",
+        "event": "request",
+        "logger": "fairlead.access",
+        **IDENTITY,
+        "request_id": "abc-1",
+        "method": "GET",
+        "route": "/products/<id:int>",
+        "path": "/products/42",
+        "status": 200,
+        "duration_ms": 1.234,
+        "bytes": 13,
+        "client_ip": "192.0.2.1",
+    }
+
+
+def test_the_timestamp_is_that_of_the_renderer(
+    json_log: Recorded, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Access lines and others sort together: same format, milliseconds included, across a change of the second."""
+    times = iter([1_700_000_000.0078125, 1_700_000_000.9375, 1_700_000_001.5])
+    monkeypatch.setattr("fairlead.telemetry.access_log.time.time", lambda: next(times))
+    access_log = AccessLog(json_log.stream)
+    request = make_request()
+    for _ in range(3):
+        access_log.observe(request, 200, 0, 0.0)
+    assert [line["timestamp"] for line in json_log.lines()] == [
+        "2023-11-14T22:13:20.007Z",
+        "2023-11-14T22:13:20.937Z",
+        "2023-11-14T22:13:21.500Z",
+    ]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(min_size=1), st.binary(min_size=1, max_size=20), st.booleans())
+def test_any_target_gives_one_line(make_request: MakeRequest, target: bytes, method: bytes, with_query: bool) -> None:
+    """Whatever the peer sent as path and method, one valid line comes out, without control characters (SEC-A05)."""
+    taken: list[bytes] = []
+    stream = LogStream(IDENTITY, "json", None, JsonRenderer(IDENTITY))
+    stream.writer = type("Writer", (), {"write": staticmethod(taken.append)})()
+    AccessLog(stream, with_query=with_query).observe(make_request(target, method=method, route=None), 400, 0, 0.001)
+    (line,) = taken
+    text = line.decode()
+    assert json.loads(text)["event"] == "request"
+    assert escape(text[:-1]) == text[:-1]
+
+
+def test_the_path_is_escaped(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Line feeds and escapes in a path are visible and without effect (CVE-2020-7694)."""
+    AccessLog(json_log.stream).observe(make_request(b'/a\r\n\x1b[31m"\\b', route=None), 404, 0, 0.001)
+    (line,) = json_log.lines()
+    assert line["path"] == '/a\\u000d\\u000a\\u001b[31m"\\b'
+    assert line["route"] == "_unmatched"
+
+
+def test_a_template_may_hold_a_percent_sign(json_log: Recorded, make_request: MakeRequest) -> None:
+    """The line is made by %: what is constant must not be taken for a directive."""
+    AccessLog(json_log.stream).observe(make_request(route="/100%/<x:int>"), 200, 0, 0.001)
+    (line,) = json_log.lines()
+    assert line["route"] == "/100%/<x:int>"
+
+
+def test_a_trace_is_named(json_log: Recorded, make_request: MakeRequest) -> None:
+    """A valid traceparent gives the trace id; an invalid one nothing."""
+    access_log = AccessLog(json_log.stream)
+    for header in (TRACEPARENT, "nonsense"):
+        access_log.observe(make_request(headers={"traceparent": header}), 200, 0, 0.001)
+    first, second = json_log.lines()
+    assert first["trace_id"] == TRACE
+    assert "trace_id" not in second
+
+
+def test_query_and_user_agent_when_wanted(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Both are off by default; a token in the query is masked."""
+    request = make_request(b"/reset?token=abc&page=2", {"User-Agent": "curl/8 \x9b"})
+    AccessLog(json_log.stream).observe(request, 200, 0, 0.001)
+    AccessLog(json_log.stream, with_query=True, with_user_agent=True).observe(request, 200, 0, 0.001)
+    first, second = json_log.lines()
+    assert (first["path"], "user_agent" in first) == ("/reset", False)
+    assert second["path"] == "/reset?token=***&page=2"
+    assert second["user_agent"] == "curl/8 \\u009b"
+
+
+def test_server_errors_are_errors(json_log: Recorded, make_request: MakeRequest) -> None:
+    """The level follows the status."""
+    access_log = AccessLog(json_log.stream)
+    for status in (200, 404, 500, 503):
+        access_log.observe(make_request(), status, 0, 0.001)
+    assert [line["level"] for line in json_log.lines()] == ["info", "info", "error", "error"]
+
+
+def test_errors_only(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Only what failed, from status 400 on."""
+    access_log = AccessLog(json_log.stream, errors_only=True)
+    for status in (200, 304, 400, 404, 500):
+        access_log.observe(make_request(), status, 0, 0.001)
+    assert [line["status"] for line in json_log.lines()] == [400, 404, 500]
+
+
+def test_sampling_keeps_errors(json_log: Recorded, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share of the successes, all of the failures."""
+    monkeypatch.setattr(random, "random", iter([0.05, 0.5, 0.09]).__next__)
+    access_log = AccessLog(json_log.stream, sample=0.1)
+    for number, status in enumerate((200, 200, 500, 200)):
+        access_log.observe(make_request(b"/%d" % number), status, 0, 0.001)
+    assert [line["path"] for line in json_log.lines()] == ["/0", "/2", "/3"]
+
+
+@pytest.mark.parametrize("sample", [-0.1, 1.1])
+def test_a_share_is_between_nothing_and_all(json_log: Recorded, sample: float) -> None:
+    """A share outside of 0 … 1 raises ValueError."""
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        AccessLog(json_log.stream, sample=sample)
+
+
+def test_the_address_behind_a_proxy(json_log: Recorded, make_request: MakeRequest) -> None:
+    """What a trusted proxy says counts, unless no proxy is trusted."""
+    request = make_request(headers={"X-Forwarded-For": "203.0.113.7"}, PROXIES_COUNT=1)
+    AccessLog(json_log.stream).observe(request, 200, 0, 0.001)
+    AccessLog(json_log.stream, trusts_proxies=False).observe(request, 200, 0, 0.001)
+    assert [line["client_ip"] for line in json_log.lines()] == ["203.0.113.7", "192.0.2.1"]
+
+
+def test_in_a_terminal(console_log: Recorded, make_request: MakeRequest) -> None:
+    """Method, path and status are the title; the rest follows."""
+    request = make_request(headers={"X-Request-ID": "abc-1"})
+    AccessLog(console_log.stream).observe(request, 200, 13, 0.0012)
+    text = console_log.text()
+    assert "info     GET /products/42 200 (fairlead.access) duration_ms=1.2 bytes=13 client_ip=192.0.2.1" in text
+    assert "request_id=abc-1" in text
+
+
+def test_under_a_dict_configuration(make_request: MakeRequest, caplog: pytest.LogCaptureFixture) -> None:
+    """The event goes through the logger "fairlead.access", so that the configuration decides (T9)."""
+    stream = LogStream(IDENTITY, "json", None, JsonRenderer(IDENTITY))
+    with caplog.at_level(logging.INFO, "fairlead.access"):
+        AccessLog(stream).observe(make_request(), 503, 13, 0.0012)
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.getMessage()) == ("fairlead.access", "ERROR", "request")
+    assert vars(record)["route"] == "/products/<id:int>"
+    assert vars(record)["status"] == 503
+
+
+def test_templates_are_bounded(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Requests that no route took keep nothing behind: methods and paths are the client's choice."""
+    access_log = AccessLog(json_log.stream)
+    for number in range(10):
+        access_log.observe(make_request(method=b"X%d" % number, route=None), 405, 0, 0.001)
+    assert access_log._templates == {}
+
+
+def test_the_observer_is_what_is_on(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Nothing on: None, and the server looks for nothing. One on: that one itself. Both: both are told."""
+    metrics, access_log = RequestMetrics(), AccessLog(json_log.stream)
+    assert compose() is None
+    assert compose(metrics) == metrics.observe
+    assert compose(access_log=access_log) is access_log.observe
+    both: Callable[..., None] | None = compose(metrics, access_log)
+    assert both is not None
+    both(make_request(), 200, 13, 0.001)
+    assert [line["status"] for line in json_log.lines()] == [200]
+    assert metrics.collect()["http_server_response_body_size_bytes"]["series"][0][1] == [13, 1]

@@ -1,0 +1,97 @@
+"""fairlead.telemetry.metrics: rate, errors and duration of each route."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.http.head import Head
+from fairlead.request import Request
+from fairlead.telemetry import metrics
+from fairlead.telemetry.metrics import DURATION_BOUNDS_S, Aggregate, RequestMetrics, merge, render
+
+from .conftest import MakeRequest
+
+
+def _durations(observed: RequestMetrics) -> dict[tuple[str, ...], list[float]]:
+    series = observed.collect()["http_server_request_duration_seconds"]["series"]
+    return {tuple(labels): value for labels, value in series if isinstance(value, list)}
+
+
+def test_a_request_is_counted_by_method_route_and_status(make_request: MakeRequest) -> None:
+    """The labels are the method, the route's template (never the path) and the status."""
+    observed = RequestMetrics()
+    observed.observe(make_request(b"/products/1"), 200, 10, 0.004)
+    observed.observe(make_request(b"/products/2", route=None), 404, 0, 0.2)
+    durations = _durations(observed)
+    assert set(durations) == {("GET", "/products/<id:int>", "200"), ("GET", "_unmatched", "404")}
+
+
+def test_requests_of_one_route_share_a_series(make_request: MakeRequest) -> None:
+    """Sum, buckets and body bytes add up over requests."""
+    observed = RequestMetrics()
+    request = make_request()
+    for duration_s in (0.001, 0.005, 0.006, 60):
+        observed.observe(request, 200, 10, duration_s)
+    ((_, (total_s, *counts)),) = _durations(observed).items()
+    assert total_s == 0.001 + 0.005 + 0.006 + 60
+    assert counts == [2, 1, *([0] * (len(DURATION_BOUNDS_S) - 2)), 1]
+    sizes = observed.collect()["http_server_response_body_size_bytes"]["series"]
+    assert [value for _, value in sizes] == [[40, 4]]
+
+
+def test_unknown_methods_share_one_label(make_request: MakeRequest) -> None:
+    """A client can't open series by inventing methods: they are `_OTHER`, and nothing is kept for them."""
+    observed = RequestMetrics()
+    for number in range(100):
+        observed.observe(make_request(method=b"X%d" % number, route=None), 405, 0, 0.001)
+    assert {labels: sum(value[1:]) for labels, value in _durations(observed).items()} == {("_OTHER", "_unmatched", "405"): 100}
+    assert observed._by_request == {}
+
+
+def test_series_are_bounded(make_request: MakeRequest) -> None:
+    """Past the bound requests are counted together, none is lost."""
+    observed = RequestMetrics(max_series=3)
+    for number in range(10):
+        observed.observe(make_request(route=f"/{number}"), 200, 0, 0.001)
+    durations = _durations(observed)
+    assert len(durations) == 4
+    assert sum(durations[("_OTHER", "_OTHER", "_OTHER")][1:]) == 7
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"GET", b"POST"]), st.sampled_from([200, 404]), st.floats(0, 100)), max_size=50),
+    st.integers(1, 4),
+)
+def test_requests_of_several_workers_add_up(requests: list[tuple[bytes, int, float]], workers: int) -> None:
+    """N requests spread over workers, one of them dead, read N (K10)."""
+    observers = [RequestMetrics() for _ in range(workers)]
+    aggregate = Aggregate()
+    for number, (method, status, duration_s) in enumerate(requests):
+        request: Request[None, None] = Request(None, None, method, b"/", Head(), b"")  # type: ignore[arg-type]
+        observers[number % workers].observe(request, status, 1, duration_s)
+        aggregate.update(number % workers, observers[number % workers].collect())
+    aggregate.retire(0)
+    families = aggregate.merged()
+    counted = (
+        [sum(v[1:]) for _, v in families["http_server_request_duration_seconds"]["series"] if isinstance(v, list)]
+        if families
+        else []
+    )
+    assert sum(counted) == len(requests)
+
+
+def test_the_text_names_the_semantic_conventions(make_request: MakeRequest) -> None:
+    """Names and labels in `/metrics` are OpenTelemetry's."""
+    observed = RequestMetrics()
+    observed.observe(make_request(), 200, 13, 0.004)
+    text = render(merge([observed.collect()])).decode()
+    labels = 'http_request_method="GET",http_route="/products/<id:int>",http_response_status_code="200"'
+    assert f"http_server_request_duration_seconds_count{{{labels}}} 1\n" in text
+    assert f'http_server_request_duration_seconds_bucket{{{labels},le="0.005"}} 1\n' in text
+    assert f"http_server_response_body_size_bytes_sum{{{labels}}} 13\n" in text
+
+
+def test_the_front_door_has_every_name() -> None:
+    """Everything that `__all__` promises can be imported from here."""
+    assert all(hasattr(metrics, name) for name in metrics.__all__)
