@@ -58,6 +58,7 @@ class Inbox:
     """The receiving side. `feed` passes whole frames to `sink`, which hands their messages back by `deliver`."""
 
     __slots__ = (
+        "_is_paused",
         "_loop",
         "_max_queue",
         "_need",
@@ -86,7 +87,8 @@ class Inbox:
         self.waiter: asyncio.Future[None] | None = None
         """Of the task that waits for a message."""
         self.is_held = False
-        """Neither cutting nor reading."""
+        """No cutting, and no reading."""
+        self._is_paused = False  # the transport's reading
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -124,10 +126,10 @@ class Inbox:
 
     def hold(self) -> None:
         """Stop cutting and reading until `go_on`."""
-        if not self.is_held:
-            self.is_held = True
-            if not self._transport.is_closing():
-                self._transport.pause_reading()
+        self.is_held = True
+        if not (self._is_paused or self._transport.is_closing()):
+            self._is_paused = True
+            self._transport.pause_reading()
 
     def go_on(self) -> None:
         """Cut and read again, unless the queue is still full or the peer does not take what we answer.
@@ -139,7 +141,8 @@ class Inbox:
         self.is_held = False
         if len(self.buffer) >= self._need:
             self._cut()
-        if not self.is_held and not self._transport.is_closing():
+        if self._is_paused and not (self.is_held or self._transport.is_closing()):
+            self._is_paused = False
             self._transport.resume_reading()
 
     def _cut(self) -> None:

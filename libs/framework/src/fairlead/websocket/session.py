@@ -342,10 +342,10 @@ class Websocket:
         if not self.is_deaf:
             inbox.feed(data)
 
-    def eof_received(self) -> bool:
-        """The peer has shut its side without a close frame: 1006. The transport may close itself."""
+    def eof_received(self) -> None:
+        """The peer has shut its side: the end, 1006 if no close frame came before."""
         self._begin_end(CloseCode.ABNORMAL_CLOSURE, "")
-        return False
+        self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The TCP connection is gone, in order or not."""
