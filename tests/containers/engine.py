@@ -105,9 +105,26 @@ class Container:
         return done.stdout + done.stderr
 
     @property
-    def health(self) -> str:
-        """`starting`, `healthy` or `unhealthy`, by the image's own HEALTHCHECK."""
-        return str(self.engine.inspect(self.name)["State"]["Health"]["Status"])
+    def is_running(self) -> bool:
+        """Whether its first process still lives."""
+        return bool(self.engine.inspect(self.name)["State"]["Running"])
+
+    @property
+    def was_killed_for_memory(self) -> bool:
+        """Whether the kernel ended a process of it for want of memory."""
+        return bool(self.engine.inspect(self.name)["State"]["OOMKilled"])
+
+    @property
+    def process_count(self) -> int:
+        """How many processes run in it."""
+        return len(self.engine.run("top", self.name, "-o", "pid").stdout.splitlines()) - 1
+
+    def await_health(self, health: str, timeout_s: float = 30) -> None:
+        """Returns when the image's own HEALTHCHECK has found this: `healthy` or `unhealthy`."""
+        deadline = time.monotonic() + timeout_s
+        while (seen := self.engine.inspect(self.name)["State"]["Health"])["Status"] != health:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.2)
 
     def signal(self, name: str) -> None:
         """Sends a signal to its first process."""
