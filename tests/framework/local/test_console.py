@@ -32,7 +32,7 @@ def test_step() -> None:
     stream = io.StringIO()
     with Console(["auth"], stream=stream).step("auth", "migrated"):
         assert "" == stream.getvalue()
-    assert re.fullmatch(r"  auth  migrated \(\d+\.\d s\)\n", stream.getvalue())
+    assert re.fullmatch(r"auth \| migrated \(\d+\.\d s\)\n", stream.getvalue())
 
 
 def test_table() -> None:

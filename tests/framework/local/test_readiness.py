@@ -33,10 +33,11 @@ async def probe(*answers: bytes) -> AsyncIterator[Service]:
 
 
 async def test_becomes_ready() -> None:
-    """It asks until the service is ready and gives the number of workers."""
+    """It asks until the service is ready with every worker and gives their number."""
+    half = HEAD + b'{"ok": true, "reason": "ok", "workers": [{"state": "ready"}, {"state": "starting"}]}'
     waiting = HEAD + b'{"ok": false, "reason": "no worker is ready", "workers": []}'
-    ready = HEAD + b'{"ok": true, "reason": "ok", "workers": [{}, {}]}'
-    async with probe(waiting, b"", waiting, ready) as service:
+    ready = HEAD + b'{"ok": true, "reason": "ok", "workers": [{"state": "ready"}, {"state": "ready"}]}'
+    async with probe(waiting, b"", half, ready) as service:
         assert 2 == await worker_count(service, 10)
 
 

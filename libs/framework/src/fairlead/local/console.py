@@ -35,7 +35,7 @@ class Console:
         """Says, when the block ends well, what was done and how long it took."""
         started = time.monotonic()
         yield
-        self.say(f"{self._label(name)}  {done} ({time.monotonic() - started:.1f} s)")
+        self._write(f"{self._label(name)} | {done} ({time.monotonic() - started:.1f} s)")
 
     def line(self, name: str, line: bytes) -> None:
         """One line that the process `name` wrote."""

@@ -18,17 +18,18 @@ POLL_S: Final = 0.05
 
 
 async def worker_count(service: Service, timeout_s: float) -> int:
-    """Waits until the service says that it is ready, and gives the number of its workers.
+    """Waits until the service is ready with all its workers, and gives their number.
 
     Raises LocalError, with the reason that the service gives, when it is not ready within `timeout_s`."""
     reason = "its management port does not answer"
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         answer = await _ask(service.management_port)
-        if answer is not None and answer["ok"]:
-            return len(answer["workers"])
         if answer is not None:
             reason = answer["reason"]
+            states = [worker["state"] for worker in answer["workers"]]
+            if answer["ok"] and set(states) == {"ready"}:
+                return len(states)
         await asyncio.sleep(POLL_S)
     raise LocalError(f"{service.name} is not ready after {timeout_s:.0f} s: {reason}")
 

@@ -40,6 +40,8 @@ READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 """More than a service's own GRACEFUL_SHUTDOWN_TIMEOUT (15 s) and its listeners take; then it is killed."""
 POLL_S: Final = 0.1
+SETTLE_S: Final = 0.2
+"""The services' own greetings come before the table, which is the last thing that one sees."""
 
 
 class Stack:
@@ -182,6 +184,7 @@ class Stack:
 
     async def _show_addresses(self) -> None:
         counts = await asyncio.gather(*(worker_count(service, READY_TIMEOUT_S) for service in self.services))
+        await asyncio.sleep(SETTLE_S)
         rows = [
             (service.name, service.url, service.management_url, str(count), service.note)
             for service, count in zip(self.services, counts, strict=True)
