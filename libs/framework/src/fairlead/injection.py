@@ -61,9 +61,11 @@ def body_reader(kind: Any) -> Extract:
         if request.head.content_type != JSON and not is_json(request.head.content_type):
             raise UnsupportedMediaType("The body is to be sent as application/json", headers={"Accept": "application/json"})
         try:
-            return decode(request.body)
-        except msgspec.ValidationError as exc:
-            raise failure_of(exc, "body") from None
+            try:
+                return decode(request.body)
+            except msgspec.ValidationError as exc:
+                msgspec.json.decode(request.body, type=msgspec.Raw)  # malformed behind the first wrong value is malformed
+                raise failure_of(exc, "body") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise BadRequest(f"The body is no valid JSON: {exc}") from None
 
