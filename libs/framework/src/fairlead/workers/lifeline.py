@@ -42,12 +42,13 @@ class Lifeline:
         threading.Thread(target=self._watch, name="fairlead-lifeline", daemon=True).start()
 
     def leave_by(self, until_s: float, status: int) -> None:
-        """End the process with `status` if it still runs at `until_s` (CLOCK_MONOTONIC). The first call counts."""
-        self._exit = self._exit or (until_s, status)
+        """End the process with `status` if it still runs at `until_s` (CLOCK_MONOTONIC). The earliest moment counts."""
+        if self._exit is None or until_s < self._exit[0]:
+            self._exit = until_s, status
 
     def look(self) -> bool:
         """Look once; True when the process was told to end."""
-        if self._parent() != self._supervisor_pid:
+        if self._exit is None and self._parent() != self._supervisor_pid:
             self.leave_by(time.monotonic() + self._grace_s, 1)
         if self._exit is None or time.monotonic() < self._exit[0]:
             return False
