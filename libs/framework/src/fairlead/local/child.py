@@ -22,7 +22,7 @@ from pathlib import Path
 
 from fairlead.local.account import Account
 
-__all__ = ["Child", "describe_exit", "last_line", "owned"]
+__all__ = ["Child", "describe_exit", "last_line", "run_to_end"]
 
 CHUNK_BYTES = 65536
 MAX_LINE_BYTES = 1_048_576
@@ -50,7 +50,7 @@ class Child:
         """Starts `command`; its output goes to the end of the file `output`, or to `lines` when that is None.
 
         `account` runs it with the rights of that account (root only)."""
-        command = owned(command, stop_signal, account)
+        command = _owned(command, stop_signal, account)
         with contextlib.ExitStack() as stack:
             target = PIPE if output is None else stack.enter_context(output.open("ab"))
             process = await asyncio.create_subprocess_exec(
@@ -100,7 +100,19 @@ class Child:
         return await asyncio.wait_for(self.wait(), KILL_WAIT_S)
 
 
-def owned(command: Sequence[str], stop_signal: signal.Signals, account: Account | None = None) -> list[str]:
+async def run_to_end(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, account: Account | None = None
+) -> tuple[int, list[bytes]]:
+    """Runs a command that ends by itself: its exit status and its lines. Cancelled, it ends the command first."""
+    child = await Child.start(command, environment=environment, account=account)
+    try:
+        lines = [line async for line in child.lines()]
+        return await child.wait(), lines
+    finally:
+        await child.stop(KILL_WAIT_S)
+
+
+def _owned(command: Sequence[str], stop_signal: signal.Signals, account: Account | None = None) -> list[str]:
     """The command that runs `command` bound to the life of its parent, with the rights of `account`."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:

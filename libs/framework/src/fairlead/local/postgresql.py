@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from fairlead.local.account import Account, account_for
-from fairlead.local.child import Child, describe_exit, last_line, owned
+from fairlead.local.child import Child, describe_exit, last_line, run_to_end
 from fairlead.local.failure import LocalError
 from fairlead.local.leftover import end_leftover, erase
 from fairlead.local.ports import LOOPBACK, free_port
@@ -162,17 +162,11 @@ class PostgreSQL:
 
     async def _run(self, program: str, *arguments: str) -> str:
         """Runs one of PostgreSQL's programs to its end and gives its output."""
-        command = owned([str(self._programs / program), *arguments], signal.SIGTERM, self._account)
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=_environment(),
-        )
-        output = (await process.communicate())[0].decode(errors="replace").strip()
-        if process.returncode:
-            raise LocalError(f"PostgreSQL's {program} failed: {output.splitlines()[-1] if output else 'no output'}")
+        command = [str(self._programs / program), *arguments]
+        status, lines = await run_to_end(command, environment=_environment(), account=self._account)
+        output = b"\n".join(lines).decode(errors="replace").strip()
+        if status:
+            raise LocalError(f"PostgreSQL's {program} failed: {output.rpartition(chr(10))[2]}")
         return output
 
 

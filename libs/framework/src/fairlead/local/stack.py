@@ -21,9 +21,9 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from fairlead.local.child import Child, describe_exit
+from fairlead.local.child import Child, describe_exit, run_to_end
 from fairlead.local.console import Console
 from fairlead.local.databases import create_database, database_url
 from fairlead.local.failure import LocalError
@@ -34,6 +34,8 @@ from fairlead.local.readiness import worker_count
 from fairlead.local.valkey import Valkey
 
 __all__ = ["Stack"]
+
+T = TypeVar("T")
 
 WORKERS: Final = "2"
 READY_TIMEOUT_S: Final = 60.0
@@ -64,10 +66,10 @@ class Stack:
 
     async def __aenter__(self) -> Self:
         try:
-            postgres, redis = await asyncio.gather(self._postgres(), self._redis())
+            postgres, redis = await _together(self._postgres(), self._redis())
             environments = [self._environment(service, postgres, redis) for service in self.services]
             pairs = list(zip(self.services, environments, strict=True))
-            await asyncio.gather(*(self._prepare(service, environment, postgres) for service, environment in pairs))
+            await _together(*(self._prepare(service, environment, postgres) for service, environment in pairs))
             for service, environment in pairs:
                 await self._serve(service, environment)
             await self._unless_something_ends(self._show_addresses())
@@ -149,13 +151,11 @@ class Stack:
         if service.migrations is None:
             return
         with self._console.step(service.name, "migrated"):
-            child = await Child.start(_fairlead("migrate", service.migrations), environment=environment)
-            lines = [line async for line in child.lines()]
-            status = await child.wait()
-        if status:
-            for line in lines:
-                self._console.line(service.name, line)
-            raise LocalError(f"{service.name}: the migration ended with {describe_exit(status)} (its lines are above)")
+            status, lines = await run_to_end(_fairlead("migrate", service.migrations), environment=environment)
+            if status:
+                for line in lines:
+                    self._console.line(service.name, line)
+                raise LocalError(f"{service.name}: the migration ended with {describe_exit(status)} (see above)")
 
     async def _serve(self, service: Service, environment: Mapping[str, str]) -> None:
         child = await Child.start(_fairlead("serve", service.target), environment=environment)
@@ -183,7 +183,7 @@ class Stack:
         self._exits.callback(watch.cancel)
 
     async def _show_addresses(self) -> None:
-        counts = await asyncio.gather(*(worker_count(service, READY_TIMEOUT_S) for service in self.services))
+        counts = await _together(*(worker_count(service, READY_TIMEOUT_S) for service in self.services))
         await asyncio.sleep(SETTLE_S)
         rows = [
             (service.name, service.url, service.management_url, str(count), service.note)
@@ -201,6 +201,19 @@ class Stack:
             task.result()
         finally:
             task.cancel()
+
+
+async def _together(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Awaits all at once. The first LocalError ends the others, and nothing goes on in the background."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as errors:
+        expected, others = errors.split(LocalError)
+        if others is not None or expected is None:
+            raise
+        raise expected.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _fairlead(*arguments: str) -> list[str]:
