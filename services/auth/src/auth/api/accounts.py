@@ -1,0 +1,80 @@
+"""``/v1/accounts``: registering, and changing one's password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from auth.domain.account import MAX_EMAIL_CHARACTERS
+from auth.domain.password import MAX_PASSWORD_CHARACTERS
+from fairlead import Blueprint, Body, HTTPResponse, Request, empty, json
+from fairlead.auth import InvalidToken, Principal, protected
+
+if TYPE_CHECKING:
+    from auth.accounts import Accounts
+
+__all__ = ["MAX_BODY_BYTES", "accounts"]
+
+MAX_BODY_BYTES: Final = 131_072
+"""Two passwords of 4,096 characters, each character written as an escaped pair of surrogates."""
+
+accounts = Blueprint("accounts", url_prefix="/v1/accounts")
+
+Password = Annotated[str, Meta(max_length=MAX_PASSWORD_CHARACTERS)]
+
+
+class NewAccount(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a registration sends. Scopes are the service's to give (SEC-A02): any other field is refused."""
+
+    email: Annotated[str, Meta(max_length=MAX_EMAIL_CHARACTERS)]
+    password: Password
+
+
+class NewPassword(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a change of password sends."""
+
+    password: Password
+    new_password: Password
+
+
+@accounts.post("/", max_body_bytes=MAX_BODY_BYTES)
+async def register(request: Request[Any, Any], new: Body[NewAccount]) -> HTTPResponse:
+    """201 with the account, never with the password's hash.
+
+    An address that is taken gets the same answer, so that nobody learns who has an account (see `auth.accounts`).
+    422 for what is no address or too weak a password, 429 for too many registrations from one network.
+    """
+    account = await _accounts(request).register(new.email, new.password, request.client_ip)
+    return json(account, 201)
+
+
+@accounts.post("/me/password", max_body_bytes=MAX_BODY_BYTES)
+@protected
+async def change_password(request: Request[Any, Any], new: Body[NewPassword], principal: Principal) -> HTTPResponse:
+    """204, and every session of the account has ended; this access token, too, is not renewed.
+
+    401 for a wrong password, counted like a failed sign-in; 422 for a new password that is too weak.
+    """
+    account_id = _id_of(principal)
+    await _accounts(request).change_password(account_id, new.password, new.new_password, request.client_ip)
+    return empty()
+
+
+@accounts.on_response
+async def forbid_storing(_request: Request[Any, Any], response: HTTPResponse) -> None:
+    """Answers about accounts belong in no cache."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+def _id_of(principal: Principal) -> UUID:
+    try:
+        return UUID(principal.subject)
+    except ValueError:
+        raise InvalidToken("sub is no account of this service") from None
+
+
+def _accounts(request: Request[Any, Any]) -> Accounts:
+    found: Accounts = request.app.ctx.accounts
+    return found

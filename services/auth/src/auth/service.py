@@ -1,0 +1,93 @@
+"""The service, put together: what it stands on, and in which order that is opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, Final
+
+from auth.accounts import Accounts
+from auth.api.accounts import accounts
+from auth.api.jwks import jwks
+from auth.api.tokens import tokens
+from auth.hashing import PasswordHasher
+from auth.sessions import Sessions
+from auth.settings import Settings
+from auth.signing import load_keys, write_new_key
+from auth.stores.accounts import AccountStore
+from auth.stores.attempts import AttemptStore
+from auth.stores.sessions import SessionStore
+from fairlead import App, cors, postgres
+from fairlead.auth import TokenIssuer
+from fairlead.auth import attach as attach_guard
+from fairlead.errors import ServiceUnavailable
+from fairlead.postgres.revisions import require_revision
+
+__all__ = ["build_app"]
+
+logger = logging.getLogger("auth.service")
+
+PURGE_INTERVAL_S: Final = 60.0
+
+
+def build_app(settings: Settings) -> App[Any, Any]:
+    """The app. Raises `ConfigurationError` without a signing key; starts, and answers 503, without PostgreSQL."""
+    if settings.create_signing_key:
+        with suppress(FileExistsError):
+            write_new_key(settings.signing_key_file)
+    signing_key, keys = load_keys(settings.signing_key_file, settings.published_keys_directory)
+
+    app: App[Any, Any] = App("auth")
+    database = postgres.attach(app, settings.database_url)
+    require_revision(app, database, "auth")
+    attach_guard(app, issuer=settings.issuer, audience=settings.audience, keys=keys)
+    cors.attach(
+        app,
+        origins=settings.cors_origins,
+        headers=("Authorization", "Content-Type"),
+        expose_headers=("Retry-After", "X-Request-ID"),
+    )
+
+    hasher = PasswordHasher(settings.password_hash_concurrency)
+    attempts, session_store = AttemptStore(database), SessionStore(database)
+    app.ctx.key_document = keys.to_json()
+    app.ctx.accounts = Accounts(
+        AccountStore(database),
+        attempts,
+        hasher,
+        failures_per_minute=settings.sign_in_failures_per_minute,
+        registrations_per_minute=settings.registrations_per_minute,
+        scopes=settings.new_account_scopes,
+    )
+    app.ctx.sessions = Sessions(
+        session_store,
+        TokenIssuer(
+            signing_key,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            lifetime_s=settings.access_token_lifetime_s,
+        ),
+        token_lifetime_s=settings.refresh_token_lifetime_s,
+        lifetime_s=settings.session_lifetime_s,
+    )
+
+    async def close_hasher(_app: App[Any, Any]) -> None:
+        hasher.close()
+
+    app.after_server_stop(close_hasher)
+    app.add_task(lambda: _purge(attempts, session_store), name="purge")
+    for blueprint in (accounts, tokens, jwks):
+        app.blueprint(blueprint)
+    return app
+
+
+async def _purge(attempts: AttemptStore, sessions: SessionStore) -> None:
+    """Forget, once a minute, what has expired. Every worker does; that there is nothing left to do costs nothing."""
+    while True:
+        await asyncio.sleep(PURGE_INTERVAL_S)
+        try:
+            await attempts.purge()
+            await sessions.purge()
+        except ServiceUnavailable as error:
+            logger.info("expired sessions stay until PostgreSQL is back: %s", error)

@@ -1,0 +1,1 @@
+"""The tables; each function's SQL stands beside it."""

@@ -1,0 +1,88 @@
+"""The table ``accounts``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from auth.domain.account import Account, StoredAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fairlead.postgres import Database
+
+__all__ = ["AccountStore"]
+
+
+class AccountStore:
+    """Accounts in PostgreSQL. Every method raises `ServiceUnavailable` while it is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, email: str, password_hash: str, scopes: Sequence[str]) -> Account | None:
+        """Add an account; None when the address is taken.
+
+        Both outcomes write a row, so that they take as long as each other (SEC-P04): for an address that is taken, when
+        somebody last claimed it.
+        """
+        row = await self._database.fetchrow(
+            """
+            INSERT INTO accounts (email, password_hash, scopes) VALUES ($1, $2, $3)
+            ON CONFLICT (email) DO UPDATE SET claimed_at = now()
+            RETURNING id, email, scopes, created_at, claimed_at IS NULL AS is_new
+            """,
+            email,
+            password_hash,
+            list(scopes),
+        )
+        if row is None or not row["is_new"]:
+            return None
+        return Account(row["id"], row["email"], row["scopes"], row["created_at"])
+
+    async def by_email(self, email: str) -> StoredAccount | None:
+        """The account of a normalised address."""
+        return await self._find("email = $1", email)
+
+    async def by_id(self, account_id: UUID) -> StoredAccount | None:
+        """The account with an id."""
+        return await self._find("id = $1", account_id)
+
+    async def _find(self, condition: str, value: str | UUID) -> StoredAccount | None:
+        row = await self._database.fetchrow(
+            f"""
+            SELECT id, scopes, password_hash, version, deactivated_at IS NULL AS is_active
+            FROM accounts WHERE {condition}
+            """,
+            value,
+        )
+        return None if row is None else StoredAccount(**row)
+
+    async def renew_hash(self, account: StoredAccount, password_hash: str) -> None:
+        """Store the same password under new parameters, unless it was changed meanwhile."""
+        await self._database.execute(
+            "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND version = $2",
+            account.id,
+            account.version,
+            password_hash,
+        )
+
+    async def change_password(self, account: StoredAccount, password_hash: str) -> bool:
+        """Store a new password and end every session of the account; False when it was changed meanwhile."""
+        async with self._database.transaction() as connection:
+            changed = await connection.fetchval(
+                """
+                UPDATE accounts SET password_hash = $3, version = version + 1
+                WHERE id = $1 AND version = $2 AND deactivated_at IS NULL
+                RETURNING true
+                """,
+                account.id,
+                account.version,
+                password_hash,
+            )
+            if changed:
+                await connection.execute(
+                    "UPDATE sessions SET revoked_at = now() WHERE account_id = $1 AND revoked_at IS NULL", account.id
+                )
+        return bool(changed)
