@@ -126,6 +126,14 @@ class Container:
             assert time.monotonic() < deadline, seen
             time.sleep(0.2)
 
+    def await_log(self, text: str, timeout_s: float = 30) -> None:
+        """Returns when it has written this."""
+        deadline = time.monotonic() + timeout_s
+        while text not in (seen := self.logs):
+            assert self.is_running, seen
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.1)
+
     def signal(self, name: str) -> None:
         """Sends a signal to its first process."""
         self.engine.run("kill", f"--signal={name}", self.name)

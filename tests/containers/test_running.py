@@ -11,7 +11,6 @@ import pytest
 from fairlead.local.plan import Service
 
 from .conftest import Deployment
-from .engine import Engine
 
 SMALL = ("--memory=128m", "--memory-swap=128m", "--cpus=0.5")
 
@@ -104,12 +103,13 @@ def workers_of(quota: str, deployment: Deployment, options: Sequence[str]) -> in
 
 @pytest.fixture
 def slow_app(tmp_path: Path) -> tuple[str, ...]:
-    """A little application, mounted into the container."""
+    """Two little applications, mounted into the container: `slow` holds a request, `stuck` is never imported."""
     folder = tmp_path / "app"
     folder.mkdir()
     (folder / "slow.py").write_text(SLOW_APP)
-    for path in (folder / "slow.py", folder, *folder.parents[:3]):
-        path.chmod(path.stat().st_mode | 0o055)
+    (folder / "stuck.py").write_text("import time; time.sleep(3600)")
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o755)
     return f"--volume={folder}:/app:ro", "--env=PYTHONPATH=/app"
 
 
@@ -141,8 +141,9 @@ def test_drains(bare: Deployment, slow_app: tuple[str, ...]) -> None:
     assert answers == [(200, b"whole")]
 
 
-def test_stops_before_it_is_ready(engine: Engine, bare: Deployment, slow_app: tuple[str, ...]) -> None:
-    """As PID 1 it heeds SIGTERM from the first moment: the engine need not kill it."""
-    with bare.start("serve", "slow:app", options=slow_app) as container:
-        engine.run("stop", "--time=30", container.name)
+def test_stops_before_it_is_ready(bare: Deployment, slow_app: tuple[str, ...]) -> None:
+    """As PID 1 it heeds SIGTERM while the service's code is still being imported: no engine has to kill it (K3)."""
+    with bare.start("serve", "stuck:app", options=slow_app) as container:
+        container.await_log("worker is starting")
+        container.signal("TERM")
         assert container.wait() == 0, container.logs
