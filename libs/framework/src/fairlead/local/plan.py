@@ -6,6 +6,7 @@
     management-port = 9002
     needs = ["postgres", "redis"]          # gives DATABASE_URL (a database of its own) and REDIS_URL
     migrations = "catalog"                 # the package for `fairlead migrate`
+    seed = "catalog.seed"                  # a module that fills an empty database, run after that
     after = ["auth"]                       # started after these, stopped before them
     note = "products"                      # a word in the table of addresses
 
@@ -48,6 +49,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_
     management_port: int
     needs: tuple[Literal["postgres", "redis"], ...] = ()
     migrations: str | None = None
+    seed: str | None = None
     after: tuple[str, ...] = ()
     note: str = ""
     environment: dict[str, str] = {}

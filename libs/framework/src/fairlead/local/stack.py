@@ -148,14 +148,18 @@ class Stack:
         (self._data / service.name).mkdir(mode=0o700, parents=True, exist_ok=True)
         if "postgres" in service.needs:
             await create_database(postgres, environment["DATABASE_URL"])
-        if service.migrations is None:
-            return
-        with self._console.step(service.name, "migrated"):
-            status, lines = await run_to_end(_fairlead("migrate", service.migrations), environment=environment)
-            if status:
-                for line in lines:
-                    self._console.line(service.name, line)
-                raise LocalError(f"{service.name}: the migration ended with {describe_exit(status)} (see above)")
+        if service.migrations is not None:
+            with self._console.step(service.name, "migrated"):
+                await self._run(service, "migration", _fairlead("migrate", service.migrations), environment)
+        if service.seed is not None:
+            await self._run(service, "seed", [sys.executable, "-m", service.seed], environment)
+
+    async def _run(self, service: Service, what: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        status, lines = await run_to_end(command, environment=environment)
+        if status:
+            for line in lines:
+                self._console.line(service.name, line)
+            raise LocalError(f"{service.name}: the {what} ended with {describe_exit(status)} (see above)")
 
     async def _serve(self, service: Service, environment: Mapping[str, str]) -> None:
         child = await Child.start(_fairlead("serve", service.target), environment=environment)
