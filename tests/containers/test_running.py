@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fairlead.local.plan import Service
 
 from .conftest import Deployment
+from .engine import ROOT
 
 SMALL = ("--memory=128m", "--memory-swap=128m", "--cpus=0.5")
 
@@ -42,6 +44,12 @@ async def release(request):
 """
 
 
+def helm_test_path(name: str) -> str:
+    """What `helm test` asks the service for."""
+    values = yaml.safe_load((ROOT / "services" / name / "chart-values.yaml").read_text())
+    return str(values["test"]["path"])
+
+
 def migrate(deployment: Deployment, service: Service) -> None:
     """Brings the service's database up to date, from its own image."""
     if service.migrations:
@@ -56,7 +64,7 @@ def test_serves(deployment: Deployment, plan: tuple[Service, tuple[Service, ...]
         deployment.await_status(200, "/readyz", container)
         assert deployment.get("/livez", management=True)[0] == 200
         assert container.process_count == 2, container.logs  # the supervisor and one worker
-        assert deployment.get("/no/such/path")[0] == 404
+        assert deployment.get(helm_test_path(plan[0].name))[0] == 200
         container.await_health("healthy")
         container.signal("TERM")
         assert container.wait() == 0, container.logs
