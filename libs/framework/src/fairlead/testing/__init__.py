@@ -1,1 +1,44 @@
-"""Testing a Fairlead application: the pytest plugin, clients in memory and clients over a real socket."""
+"""Testing a Fairlead application: clients in memory and over a real socket, and the pytest plugin (`fairlead.testing.plugin`).
+
+The names below are loaded when they are first used: pytest loads this package in every project that has Fairlead installed,
+and most of those runs need neither httpx nor the server.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairlead.testing.client import AsyncTestClient, SyncWebsocket, TestClient
+    from fairlead.testing.sanic_style import SanicResponse, SanicStyleClient
+    from fairlead.testing.server import AppServer
+    from fairlead.testing.websocket import HandshakeRefused, WebsocketClient
+
+_MODULES = {
+    "AppServer": "server",
+    "AsyncTestClient": "client",
+    "HandshakeRefused": "websocket",
+    "SanicResponse": "sanic_style",
+    "SanicStyleClient": "sanic_style",
+    "SyncWebsocket": "client",
+    "TestClient": "client",
+    "WebsocketClient": "websocket",
+}
+
+__all__ = [
+    "AppServer",
+    "AsyncTestClient",
+    "HandshakeRefused",
+    "SanicResponse",
+    "SanicStyleClient",
+    "SyncWebsocket",
+    "TestClient",
+    "WebsocketClient",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -53,9 +53,12 @@ class LoopRunner:
         Raises what the coroutine raises, and `DeadlineExceeded` past the deadline: the coroutine is then cancelled and
         left behind, so that one that swallows its cancellation cannot hold up the run.
         """
-        if self.loop.is_running():
+        if asyncio._get_running_loop() is not None:
             coroutine.close()
-            raise RuntimeError("an async fixture cannot be requested while async code runs: name it as a parameter")
+            raise RuntimeError(
+                "an event loop runs here already: name an async fixture as a parameter of the test; "
+                "in async code use AsyncTestClient"
+            )
         if self._worker is None:
             self._worker = self.loop.create_task(self._work(), name="test")
         outcome: asyncio.Future[T] = self.loop.create_future()

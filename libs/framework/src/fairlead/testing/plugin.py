@@ -49,9 +49,7 @@ LOOP_PARAMETER = "event_loop_name"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the ini values and the command line options."""
     group = parser.getgroup("fairlead")
-    group.addoption(
-        "--fairlead-loop", choices=LOOPS, help="event loop of async tests (default: auto, uvloop where installed)"
-    )
+    group.addoption("--fairlead-loop", choices=LOOPS, help="event loop of async tests (default: auto, uvloop where installed)")
     group.addoption(
         "--fairlead-deadline",
         type=float,
@@ -69,9 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers and keep a descriptor of the real standard error for the last resort."""
-    config.addinivalue_line(
-        "markers", "fairlead: run this async test by the fairlead plugin (needed with fairlead_async = strict)"
-    )
+    config.addinivalue_line("markers", "fairlead: run this async test by the fairlead plugin (needed with fairlead_async = strict)")
     config.addinivalue_line("markers", "deadline(seconds): limit for each phase of this test; 0: none")
     config.addinivalue_line("markers", "event_loop(*names): run this async test on uvloop or asyncio, or once on each")
     if config.getini("fairlead_async") not in ("auto", "strict"):
