@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -130,12 +132,40 @@ class Service:
     def processes(self) -> list[int]:
         """The pids of its processes that still run (zombies of somebody else don't)."""
         pids = {line["worker_pid"] for line in self.events if "worker_pid" in line}
-        return [pid for pid in sorted(pids) if _is_worker(pid)]
+        return [pid for pid in sorted(pids) if _is_worker(pid, self.folder)]
 
     async def gone(self) -> None:
         """Wait until no worker is left."""
-        while self.processes():
-            await asyncio.sleep(0.05)
+        await until(lambda: not self.processes())
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Wait for something that gives no notice."""
+        await until(holds)
+
+    async def file(self, name: str) -> None:
+        """Wait until its code has made a file."""
+        await until((self.folder / name).exists)
+
+    async def answers(self, path: str, status: int) -> str:
+        """Wait until a probe answers with a status; gives the body."""
+        answer = 0, ""
+
+        async def does() -> bool:
+            nonlocal answer
+            answer = await self.probe(path)
+            return answer[0] == status
+
+        await until(does)
+        return answer[1]
+
+    async def in_flight(self, count: int) -> None:
+        """Wait until the workers say that they have that many requests in hand."""
+        series = re.compile(r"^fairlead_worker_requests_in_flight\{.*\} (\d+)", re.MULTILINE)
+
+        async def are() -> bool:
+            return sum(map(int, series.findall((await self.probe("/metrics"))[1]))) == count
+
+        await until(are)
 
     async def clear(self) -> None:
         """Kill whatever is left."""
@@ -173,10 +203,19 @@ class Connection:
         self._writer.close()
 
 
-def _is_worker(pid: int) -> bool:
+async def until(holds: Callable[[], Any]) -> None:
+    """Wait for something of another process that gives no notice; the test's deadline ends it."""
+    while not (await result if inspect.isawaitable(result := holds()) else result):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+def _is_worker(pid: int, folder: Path) -> bool:
+    """True for a live worker of the service in that folder: a pid alone may long be somebody else's."""
+    process = Path(f"/proc/{pid}")
     with suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and b"fairlead.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        is_zombie = (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        is_ours = (process / "cwd").readlink() == folder
+        return is_ours and not is_zombie and b"fairlead.workers.worker" in (process / "cmdline").read_bytes()
     return False
 
 
@@ -187,7 +226,7 @@ Start = Callable[..., Awaitable[Service]]
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """`await start("--workers", "2", more=…, FAIRLEAD_DRAIN_DELAY="1")`: a service on free ports.
 
-    `more` is added to the usual app's module, `code` replaces it.
+    `more` is added to the usual app's module, `code` replaces it; `program` replaces the command, `prefix` precedes it.
     """
     services: list[Service] = []
 
@@ -196,22 +235,25 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         code: str = APP,
         more: str = "",
         name: str = "app",
+        program: tuple[str, ...] = (),
         prefix: tuple[str, ...] = (),
+        pass_fds: tuple[int, ...] = (),
         **environment: str,
     ) -> Service:
         (tmp_path / f"{MODULE}.py").write_text(code + more)
+        served = ("-m", "fairlead.cli", "serve", f"{MODULE}:{name}", "--port", "0", "--management-port", "0")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
         process = await asyncio.create_subprocess_exec(
             *prefix,
-            *(sys.executable, "-m", "fairlead.cli", "serve", f"{MODULE}:{name}"),
-            *("--port", "0", "--management-port", "0", "--log-format", "json", "--no-access-log"),
-            *options,
+            sys.executable,
+            *(program or (*served, "--log-format", "json", "--no-access-log", *options)),
             cwd=tmp_path,
             env={**clean, "PYTHONDONTWRITEBYTECODE": "1", **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         services.append(Service(process, tmp_path))
         return services[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fairlead.workers.cgroup import WorkerCount, count_workers, cpu_quota, memory_limit_bytes
 
 V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
@@ -55,9 +56,7 @@ def v1(root: Path, quota: str, period: str = "100000\n", memory: str = "92233720
 
 def test_an_explicit_number_beats_every_limit(tmp_path: Path) -> None:
     """K6: `WORKERS` decides, whatever quota, affinity and memory say."""
-    assert count_workers(7, root=v2(tmp_path, "100000 100000", "1048576"), usable_cpus=1) == WorkerCount(
-        7, "set explicitly"
-    )
+    assert count_workers(7, root=v2(tmp_path, "100000 100000", "1048576"), usable_cpus=1) == WorkerCount(7, "set explicitly")
 
 
 def test_v2_quota_is_rounded_up(tmp_path: Path) -> None:

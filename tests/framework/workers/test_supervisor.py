@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
+import shutil
 import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,9 +86,7 @@ async def test_a_crash_loop_ends_with_its_cause(start: Any) -> None:
     dying = "\n@app.after_server_start\nasync def die_soon(app):\n    asyncio.get_running_loop().call_later(0.1, os._exit, 3)\n"
     service = await start(more=dying)
     assert await service.exit_status() == 1
-    assert service.stderr == (
-        "fairlead: crash loop: worker 0 died 5 times in a row; the last time: exited with status 3\n"
-    )
+    assert service.stderr == ("fairlead: crash loop: worker 0 died 5 times in a row; the last time: exited with status 3\n")
     assert len(service.find("worker has failed")) == 5
     assert [line["delay_s"] for line in service.find("worker waits for its next start")] == [0.5, 1.0, 2.0]
     assert service.processes() == []
@@ -154,7 +157,7 @@ async def test_requests_in_flight_are_answered(start: Any, stop_signal: signal.S
     """K2: the answer of a slow request arrives whole; meanwhile /readyz is 503 and /livez 200; then exit 0."""
     service = await (await start("--workers", "2")).ready()
     slow = [await service.connect("/slow/1.5") for _ in range(4)]
-    await in_flight(service, 4)
+    await service.in_flight(4)
     service.signal(stop_signal)
     await service.event("service is draining", cause=stop_signal.name)
     assert await service.probe("/readyz") == (503, "draining\n")
@@ -173,7 +176,7 @@ async def test_a_drain_on_plain_asyncio_is_the_same(start: Any, tmp_path_factory
     service = await (await start(PYTHONPATH=str(folder))).ready()
     assert "asyncio" in service.find("service is ready")[0]["versions"]
     slow = await service.connect("/slow/1")
-    await in_flight(service, 1)
+    await service.in_flight(1)
     service.signal(signal.SIGTERM)
     assert await slow.answer() == (200, "slow and whole")
     assert await service.exit_status() == 0
@@ -205,7 +208,7 @@ async def test_the_deadline_cuts(start: Any) -> None:
     """K2: what is not done at the deadline is cut, and said so; the exit status is still 0."""
     service = await (await start("--graceful-shutdown-timeout", "0.5")).ready()
     endless = await service.connect("/slow/3600")
-    await in_flight(service, 1)
+    await service.in_flight(1)
     service.signal(signal.SIGTERM)
     assert await service.exit_status() == 0
     assert (await endless.answer())[0] in (0, 503)
@@ -229,7 +232,7 @@ async def test_a_thread_that_does_not_end_holds_nobody_up(start: Any) -> None:
     code = "\n@app.get('/thread')\nasync def thread(request):\n    await app.run_blocking(time.sleep, 3600)\n"
     service = await (await start("--graceful-shutdown-timeout", "0.5", more=code)).ready()
     await service.connect("/thread")
-    await in_flight(service, 1)
+    await service.in_flight(1)
     service.signal(signal.SIGTERM)
     assert await service.exit_status() == 0
     assert "cause" not in service.find("worker has stopped")[0]
@@ -239,7 +242,7 @@ async def test_a_second_signal_forces(start: Any) -> None:
     """K2: whoever asks twice does not want to wait."""
     service = await (await start("--graceful-shutdown-timeout", "3600")).ready()
     await service.connect("/slow/3600")
-    await in_flight(service, 1)
+    await service.in_flight(1)
     service.signal(signal.SIGTERM)
     await service.event("worker is draining")
     await asyncio.sleep(0.3)  # signals that come together are one wish
@@ -253,7 +256,7 @@ async def test_two_signals_at_once_are_one_wish(start: Any) -> None:
     """K2: Ctrl-C reaches the whole process group while the parent passes its own signal on: nothing is cut."""
     service = await (await start()).ready()
     slow = await service.connect("/slow/1")
-    await in_flight(service, 1)
+    await service.in_flight(1)
     service.signal(signal.SIGINT)
     service.signal(signal.SIGTERM)
     assert await slow.answer() == (200, "slow and whole")
@@ -264,8 +267,7 @@ async def test_sigterm_during_the_import(start: Any) -> None:
     """K3: a service that is still importing ends at once, with status 0."""
     code = "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(3600)\n"
     service = await start(code=code)
-    while not (service.folder / "importing").exists():
-        await asyncio.sleep(0.02)
+    await service.file("importing")
     service.signal(signal.SIGTERM)
     assert await service.exit_status() == 0
     assert service.stderr == ""
@@ -274,7 +276,12 @@ async def test_sigterm_during_the_import(start: Any) -> None:
 
 async def test_sigterm_during_a_listener(start: Any) -> None:
     """K3: so does one whose start-up listener waits for something."""
-    waiting = "\n@app.before_server_start\nasync def wait(app):\n    print('{\"event\": \"waiting\"}', flush=True)\n    await asyncio.sleep(3600)\n"
+    waiting = """
+@app.before_server_start
+async def wait(app):
+    print('{"event": "waiting"}', flush=True)
+    await asyncio.sleep(3600)
+"""
     service = await start(more=waiting)
     await service.event("waiting")
     service.signal(signal.SIGTERM)
@@ -297,7 +304,7 @@ async def test_no_worker_outlives_a_killed_supervisor(start: Any) -> None:
     """K3: the end of the channel makes the workers finish what they have, and go."""
     service = await (await start("--workers", "2")).ready()
     slow = await service.connect("/slow/1")
-    await in_flight(service, 1)
+    await service.in_flight(1)
     service.signal(signal.SIGKILL)
     assert await slow.answer() == (200, "slow and whole")
     await service.gone()
@@ -321,12 +328,47 @@ async def test_no_worker_outlives_a_supervisor_killed_during_the_import(start: A
     await service.gone()
 
 
-async def in_flight(service: Any, count: int) -> None:
-    """Wait until the workers have that many requests in hand."""
-    while f"requests_in_flight {count}\n" not in _sum(await service.probe("/metrics")):
-        await asyncio.sleep(0.05)
+# --- as PID 1, and in a terminal -------------------------------------------------------------------------------------
 
 
-def _sum(answer: tuple[int, str]) -> str:
-    lines = [line for line in answer[1].splitlines() if line.startswith("fairlead_worker_requests_in_flight{")]
-    return f"requests_in_flight {sum(int(float(line.rpartition(' ')[2])) for line in lines)}\n"
+def _can_be_pid_1() -> bool:
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
+    return shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _can_be_pid_1(), reason="this machine does not let us make a PID namespace")
+async def test_as_pid_1_it_buries_orphans_and_hears_sigterm(start: Any) -> None:
+    """K3: orphans of the container become the supervisor's children; SIGTERM ends it like anywhere else."""
+    orphan = """
+@app.get("/orphan")
+async def orphan(request):
+    process = await asyncio.create_subprocess_exec("sh", "-c", "sleep 0.1 & echo $!", stdout=-1)
+    return text((await process.communicate())[0].decode())
+"""
+    service = await start(more=orphan, prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"))
+    await service.ready()
+    assert service.find("worker is starting")[0]["pid"] == 1
+    for _ in range(3):
+        assert (await service.get("/orphan"))[0] == 200
+    supervisor = _children(service.process.pid)[0]
+    await service.until(lambda: len(_children(supervisor)) == 1)  # the worker; neither a sleep nor its zombie
+    os.kill(supervisor, signal.SIGTERM)
+    assert await service.exit_status() == 0
+
+
+async def test_a_closed_terminal_ends_the_service(start: Any) -> None:
+    """K2: SIGHUP from a terminal that is gone is no rolling restart; nothing is left running in the background."""
+    ours, theirs = pty.openpty()
+    command = (
+        "import os, fcntl, termios, sys; fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    service = await start(prefix=(sys.executable, "-c", command, str(theirs)), pass_fds=(theirs,))
+    os.close(theirs)
+    await service.ready()
+    os.close(ours)
+    assert await service.exit_status() == 0
+    assert service.find("service is draining", cause="SIGHUP") != []
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

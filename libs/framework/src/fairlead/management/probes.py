@@ -29,7 +29,7 @@ OUT_OF_TOUCH_S: Final = 5.0
 """A worker that has not been heard of for this long gets no credit for readiness; it beats each second."""
 
 REPLACING_S: Final = 5.0
-"""Beyond the heartbeat time-out: ending a blocked worker takes up to two seconds, spawning the next a moment."""
+"""Beyond the heartbeat time-out: ending a blocked worker takes up to a second, spawning the next a moment."""
 
 
 class Verdict(Struct, frozen=True):

@@ -10,7 +10,7 @@ cause:
 
 One timer stands guard. It holds the moment at which the state will have lasted too long: a start that takes more than
 the start time-out, a loop that sends no beat, a drain past its deadline, an exit that hangs. A worker that is overdue
-is ended by SIGABRT, which makes it write its stacks into the black box, and two seconds later by SIGKILL.
+is ended by SIGABRT, which makes it write its stacks into the black box, and a second later by SIGKILL.
 
 Signals are blocked while the child is spawned and unblocked by it once it has its handlers: the Ctrl-C that the terminal
 sends to every process of the group can't hit the interpreter while it starts.
@@ -51,10 +51,10 @@ __all__ = ["CLEANUP_S", "WorkerObserver", "WorkerProcess"]
 
 logger = logging.getLogger("fairlead.workers")
 
-CLEANUP_S = 5.0
-"""Beyond the drain's deadline, for shutdown listeners, telemetry and pools."""
+CLEANUP_S = 4.0
+"""Beyond the drain's deadline, for shutdown listeners, telemetry and pools; with the next one 5 s, as charts grant."""
 
-ABORT_GRACE_S = 2.0
+ABORT_GRACE_S = 1.0
 """Between SIGABRT and SIGKILL. Writing the stacks takes milliseconds."""
 
 _EVENTS = {

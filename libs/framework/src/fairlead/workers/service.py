@@ -27,7 +27,7 @@ CHECK_INTERVAL_S = 2.0
 
 BEAT_INTERVAL_S = 1.0
 
-CLEANUP_S = 4.0
+CLEANUP_S = 3.0
 """Beyond the drain's deadline, for listeners and tasks; a second less than the supervisor grants."""
 
 

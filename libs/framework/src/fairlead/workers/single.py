@@ -186,6 +186,7 @@ class SingleProcess:
 
         self._warden.watch(drain)
         service = Service(app, [self._listener], self._stream)
+        app.finalise()
         await app.lifecycle.run("main_process_start", app)
         if await service.start_unless(asked):
             self._fleet.ready(app.name, service.beat())

@@ -50,6 +50,8 @@ def load_target(target: str) -> App[Any, Any]:
             found = getattr(found, part)
         except AttributeError:
             raise ConfigurationError(f"module {module_name!r} has no {name!r} (target {target})") from None
+    if inspect.iscoroutinefunction(found):
+        raise ConfigurationError(f"{target} is an async function: make the app in a plain one, and await in listeners")
     app = found if isinstance(found, App) else _call_factory(found, target)
     if not isinstance(app, App):
         raise ConfigurationError(f"{target} is a {type(app).__name__}, and neither an App nor a function that makes one")

@@ -44,8 +44,13 @@ from fairlead.workers.target import load_target
 
 __all__ = ["Worker", "main"]
 
+logger = logging.getLogger("fairlead.workers")
+
 METRICS_EVERY_BEATS = 10
 """Counters go to the supervisor unasked, too: what a killed worker had counted is lost back to here."""
+
+MAIN_PROCESS_EVENTS = ("main_process_start", "main_process_ready", "main_process_stop")
+"""What Sanic runs in its main process: ours never imports the service."""
 
 EXIT_S = 2.0
 """How long a worker that has nothing left to do may take to exit: threads that do not end would keep it for ever."""
@@ -96,6 +101,9 @@ class Worker:
         self._channel.send(service.beat())
         app, loop = service.app, describe_loop(asyncio.get_running_loop())
         self._channel.send(Changed(WorkerState.READY, name=app.name, debug=app.debug, loop=loop))
+        unheard = [event for event in MAIN_PROCESS_EVENTS if app.lifecycle.listeners(event)]
+        if unheard and self._spec.slot == 0:
+            logger.warning("these listeners run in a single process only", extra={"on": unheard})
         self._run_beside(service.keep_checking())
         self._run_beside(self._beat(service))
 

@@ -1,0 +1,149 @@
+"""A single process: the same port, signals and drain, with a thread for a supervisor (missions K1, K2)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+
+async def test_it_serves_and_drains(start: Any) -> None:
+    """K2: probes and drain are those of a supervised service; there is one process."""
+    service = await (await start("--single-process")).ready()
+    assert service.find("service is ready")[0]["mode"] == "single process"
+    assert await service.get("/pid") == (200, str(service.process.pid))
+    assert await service.probe("/readyz") == (200, "ok\n")
+    slow = await service.connect("/slow/1")
+    await asyncio.sleep(0.1)
+    service.signal(signal.SIGTERM)
+    await service.event("service is draining", cause="SIGTERM")
+    assert await service.probe("/readyz") == (503, "draining\n")
+    assert await service.probe("/livez") == (200, "ok\n")
+    assert await slow.answer() == (200, "slow and whole")
+    assert await service.exit_status() == 0
+    assert service.stderr == ""
+
+
+async def test_an_app_object_serves_itself(start: Any) -> None:
+    """T1: `python app.py` with `app.run()` is a single process."""
+    code = """
+from fairlead import App
+from fairlead.response import text
+app = App("alone")
+@app.get("/")
+def hello(request):
+    return text("hello")
+if __name__ == "__main__":
+    app.run(port=0, management_port=0, log_format="json")
+"""
+    service = await start(code=code, program=("service_under_test.py",))
+    await service.ready()
+    assert service.find("service is ready")[0]["app"] == "alone"
+    assert await service.get("/") == (200, "hello")
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+
+
+async def test_a_blocked_loop_fails_its_liveness(start: Any) -> None:
+    """K1: the probes answer from the other thread, and tell of a loop that stands still."""
+    service = await (await start("--single-process", FAIRLEAD_WORKER_HEARTBEAT_TIMEOUT="0.5")).ready()
+    await service.connect("/block/3600")
+    assert await service.answers("/readyz", 503) == "no worker is ready\n"
+    assert "has not been heard of" in await service.answers("/livez", 503)
+
+
+async def test_a_second_signal_ends_even_a_blocked_loop(start: Any) -> None:
+    """K2: signals are handled by the thread that nothing blocks."""
+    service = await (await start("--single-process")).ready()
+    await service.connect("/block/3600")
+    await service.event("event loop is blocked")
+    service.signal(signal.SIGINT)
+    await service.event("service is draining")
+    await asyncio.sleep(0.3)  # signals that come together are one wish
+    service.signal(signal.SIGINT)
+    assert await service.exit_status() == 0
+
+
+async def test_a_loop_that_does_not_drain_is_ended_at_the_deadline(start: Any) -> None:
+    """K2: one deadline here, too."""
+    service = await (await start("--single-process", "--graceful-shutdown-timeout", "0.2")).ready()
+    await service.connect("/block/3600")
+    await service.event("event loop is blocked")
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+    assert service.find("service was not done at the deadline") != []
+
+
+async def test_sigterm_during_the_import(start: Any) -> None:
+    """K3: nothing to lose, so it ends at once."""
+    code = "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(3600)\n"
+    service = await start("--single-process", code=code)
+    await service.file("importing")
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+
+
+async def test_sigterm_during_a_listener(start: Any) -> None:
+    """K3: a start-up listener that waits is given up."""
+    waiting = """
+@app.before_server_start
+async def wait(app):
+    print('{"event": "waiting"}', flush=True)
+    await asyncio.sleep(3600)
+"""
+    service = await start("--single-process", more=waiting)
+    await service.event("waiting")
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+
+
+async def test_a_start_that_fails(start: Any) -> None:
+    """K3: the same words and status as under a supervisor."""
+    failing = "\n@app.before_server_start\nasync def connect(app):\n    raise RuntimeError('no route')\n"
+    service = await start("--single-process", more=failing)
+    assert await service.exit_status() == 1
+    assert service.stderr.splitlines()[-1] == "fairlead: service_under_test:app cannot start: RuntimeError: no route"
+    assert "in connect" in service.stderr
+
+
+async def test_wrong_configuration(start: Any) -> None:
+    """K7: one line, exit 2."""
+    code = "from fairlead.errors import ConfigurationError\ndef app():\n    raise ConfigurationError('A is not set')\n"
+    service = await start("--single-process", code=code)
+    assert await service.exit_status() == 2
+    assert service.stderr == "fairlead: A is not set\n"
+
+
+async def test_sighup_is_explained(start: Any) -> None:
+    """K5: there is nobody who could take over."""
+    service = await (await start("--single-process")).ready()
+    service.signal(signal.SIGHUP)
+    await service.event("a single process has no rolling restart")
+    assert await service.get("/") == (200, "hello")
+
+
+async def test_listeners_run_in_sanics_order(start: Any) -> None:
+    """S: those of the main process as well, because this one is."""
+    code = """
+from fairlead import App
+app = App("ordered")
+def note(event):
+    async def listener(app):
+        print('{"event": "listener", "on": "%s"}' % event, flush=True)
+    return listener
+for event in ("main_process_start", "before_server_start", "after_server_start", "main_process_ready",
+              "before_server_stop", "after_server_stop", "main_process_stop"):
+    app.listener(event)(note(event))
+"""
+    service = await (await start("--single-process", code=code)).ready()
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+    assert [line["on"] for line in service.find("listener")] == [
+        "main_process_start",
+        "before_server_start",
+        "after_server_start",
+        "main_process_ready",
+        "before_server_stop",
+        "after_server_stop",
+        "main_process_stop",
+    ]
