@@ -87,7 +87,8 @@ clean: ## Remove the environment, local data and every cache
 
 # Runs requirements/install.py with the chosen interpreter; one that was named on the command line must be used.
 define install
-command -v $(PYTHON) > /dev/null || { echo "set-up: $(PYTHON) was not found: install Python 3.11 or later, or name one with PYTHON="; exit 1; }; \
+command -v $(PYTHON) > /dev/null || { echo "set-up: there is no $(PYTHON): install Python 3.11 or later, or name one, as in PYTHON=python3.13" >&2; exit 1; }; \
+$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'set-up: $(PYTHON) is too old (%d.%d): name one from 3.11 on, as in PYTHON=python3.13' % sys.version_info[:2])" && \
 $(PYTHON) requirements/install.py $(1) --environment $(VENV) $(if $(filter command environment,$(firstword $(origin PYTHON))),--with-this-python)
 endef
 

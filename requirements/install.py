@@ -1,8 +1,8 @@
 """Makes the virtual environment from a lock: `python3 requirements/install.py run` (or `dev`).
 
-It runs before anything is installed, so it stands on the standard library alone, and it parses on a Python that is too
-old, to say so. Three steps, each repeatable: the virtual environment, the locked wheels (`--require-hashes`,
-`--only-binary :all:`: nothing is ever compiled or taken unverified), our own packages as editable installs.
+It runs before anything is installed, so it stands on the standard library alone. Three steps, each repeatable: the
+virtual environment, the locked wheels (`--require-hashes`, `--only-binary :all:`: nothing is ever compiled or taken
+unverified), our own packages as editable installs.
 
 What was installed is noted last, as a fingerprint of all that it was made from. The same fingerprint makes the next
 call end at once; an interrupted call leaves no note, and the next one goes on where it stopped. File times play no
@@ -28,7 +28,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDEST_PYTHON = (3, 11)
 LOCKS = {"run": ["run"], "dev": ["run", "dev"]}
 """What each lock satisfies: dev.txt holds every line of run.txt."""
 
@@ -118,9 +117,7 @@ class Environment:
             text = made.stdout + made.stderr
             if "ensurepip" in text or "No module named venv" in text:
                 package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-                raise SetupError(
-                    f"this Python has no venv module: `apt install {package}`, or choose another with PYTHON="
-                )
+                raise SetupError(f"this Python has no venv module: `apt install {package}`, or choose another with PYTHON=")
             raise SetupError(f"the virtual environment can't be made: {last_line(text)}")
         progress.done()
 
@@ -131,9 +128,7 @@ class Environment:
         command = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
         collected = 0
         lines: list[str] = []
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
-        ) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 lines.append(line)
@@ -206,9 +201,6 @@ def main() -> None:
     parser.add_argument("--environment", default=".venv", help="where it is (default: .venv)")
     parser.add_argument("--with-this-python", action="store_true", help="make it anew when it holds another version")
     arguments = parser.parse_args()
-    if sys.version_info < OLDEST_PYTHON:
-        version = platform.python_version()
-        raise SetupError(f"Python {version} is too old, 3.11 is the oldest: name one, `make setup PYTHON=python3.13`")
     folder = os.open(str(ROOT), os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
