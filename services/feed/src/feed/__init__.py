@@ -1,1 +1,1 @@
-"""The feed service."""
+"""The feed service: what happens in the catalogue, pushed to every open page, and the page itself."""

@@ -1,0 +1,1 @@
+"""What the feed says and to whom, free of HTTP."""

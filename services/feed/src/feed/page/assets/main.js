@@ -1,0 +1,218 @@
+// The page, put together: products from the catalogue, changes from the feed, and who is signed in.
+
+import { Catalog } from "./catalog.js";
+import { AccountDialog, ProductDialog, RemovalDialog } from "./dialogs.js";
+import { Feed } from "./feed.js";
+import { describe, note } from "./log.js";
+import { Problem } from "./problem.js";
+import { Rows } from "./rows.js";
+import { Session } from "./session.js";
+import { Shelf } from "./shelf.js";
+import { notice, say } from "./voice.js";
+
+const STATES = {
+  connecting: { pill: "Connecting…" },
+  live: { pill: "Live" },
+  reconnecting: { pill: "Reconnecting…", stale: "The connection is gone. Prices may be old until it is back; it comes back by itself." },
+  stale: { pill: "Catching up…", stale: "The feed has lost touch with the catalogue. Prices may be old; they catch up by themselves." },
+  offline: { pill: "Offline", stale: "You are offline. What you see is from a moment ago." },
+};
+const RETRY_MS = 3_000;
+const SCATTER_MS = 400; // so that a thousand pages that reload together don't ask in the same moment
+
+const PATIENCE_MS = 1_500; // the list is asked for when the feed is there to tell what changes after it; or alone, after this
+
+const byId = (id) => document.getElementById(id);
+const session = new Session();
+const catalog = new Catalog(session);
+const feed = new Feed();
+const shelf = new Shelf();
+const ownVersions = new Set();
+const list = byId("products");
+
+let nextCursor = null;
+let isLoaded = false;
+let loading = null;
+let retryTimer = 0;
+
+// Products ----------------------------------------------------------------------------------------------------------
+
+const rows = new Rows(list, {
+  mayEdit: (product) => session.isSignedIn || accountDialog.ask(`Sign in to change the price of “${product.name}”.`),
+  async save(product, amount) {
+    try {
+      own(await catalog.changePrice(product, amount));
+    } catch (error) {
+      await refreshAfter(error, product);
+      throw error;
+    }
+  },
+  async remove(product) {
+    if (session.isSignedIn || (await accountDialog.ask(`Sign in to delete “${product.name}”.`))) {
+      await removalDialog.ask(shelf.get(product.id) ?? product);
+    }
+  },
+});
+
+const accountDialog = new AccountDialog(session);
+const productDialog = new ProductDialog(async (product) => own(await catalog.create(product)));
+const removalDialog = new RemovalDialog(async (product) => {
+  try {
+    await catalog.remove(product);
+    ownVersions.add(`${product.id} deleted`);
+    shelf.drop(product.id);
+  } catch (error) {
+    await refreshAfter(error, product);
+    if (error.status === 412) {
+      throw new Problem(409, { detail: "Somebody has just changed it. Have a look, then delete it" });
+    }
+    throw error;
+  }
+});
+
+/** Take in the answer to a change that this page made; the feed will tell of it too, maybe it has already. */
+function own(product) {
+  ownVersions.add(`${product.id} ${product.version}`);
+  shelf.put(product);
+}
+
+/** An answer said that the page's copy is old (412) or of something gone (404): look. A session that ended: ask. */
+async function refreshAfter(error, product) {
+  if (error.status === 404) {
+    shelf.drop(product.id);
+    notice(error.message);
+  } else if (error.status === 412) {
+    await catalog.read(product.id).then((current) => shelf.put(current), () => {});
+  } else if (error.status === 401) {
+    accountDialog.ask(error.message);
+  }
+}
+
+shelf.addEventListener("put", ({ detail: { product, before } }) => {
+  rows.put(product, before, isLoaded);
+  showTally();
+});
+shelf.addEventListener("drop", ({ detail: product }) => {
+  rows.drop(product);
+  showTally();
+});
+
+function showTally() {
+  byId("tally").textContent = shelf.size === 0 ? "" : String(shelf.size) + (nextCursor ? "+" : "");
+  if (isLoaded && shelf.size === 0) {
+    showBelow("Nothing on the shelf yet.", "Add the first product", addProduct);
+  } else if (isLoaded) {
+    showBelow("", nextCursor && "Show more", showMore);
+  }
+}
+
+/** Load the list from its beginning, as far as it was loaded before. */
+function load() {
+  loading ??= loadAll().finally(() => (loading = null));
+  return loading;
+}
+
+async function loadAll() {
+  clearTimeout(retryTimer);
+  list.ariaBusy = "true";
+  shelf.expectList();
+  try {
+    const wanted = shelf.size;
+    const products = [];
+    do {
+      const page = await catalog.list(products.length ? nextCursor : null);
+      products.push(...page.products);
+      nextCursor = page.cursor;
+    } while (nextCursor && products.length < wanted);
+    shelf.replace(products, nextCursor && products.at(-1).id);
+    list.querySelectorAll(".waiting").forEach((row) => row.remove());
+    isLoaded = true;
+    showTally();
+  } catch (error) {
+    showBelow(`${error.message} Trying again by itself.`, "Try now", load);
+    retryTimer = setTimeout(load, Math.max(RETRY_MS, (error.waitS ?? 0) * 1000));
+  } finally {
+    list.ariaBusy = "false";
+  }
+}
+
+async function showMore() {
+  try {
+    const page = await catalog.list(nextCursor);
+    nextCursor = page.cursor;
+    isLoaded = false; // older products are no news
+    page.products.forEach((product) => shelf.put(product));
+  } catch (error) {
+    notice(error.message);
+  } finally {
+    isLoaded = true;
+    showTally();
+  }
+}
+
+function showBelow(text, label, action) {
+  const below = byId("below");
+  const button = below.querySelector("button");
+  below.hidden = !text && !label;
+  below.querySelector("p").textContent = text;
+  button.hidden = !label;
+  button.textContent = label || "";
+  button.onclick = action;
+}
+
+async function addProduct() {
+  if (session.isSignedIn || (await accountDialog.ask("Sign in to add a product."))) {
+    await productDialog.ask();
+  }
+}
+
+byId("add").addEventListener("click", addProduct);
+
+// The feed ----------------------------------------------------------------------------------------------------------
+
+feed.addEventListener("change", ({ detail: { type, product } }) => {
+  const isOwn = ownVersions.delete(type === "product.deleted" ? `${product.id} deleted` : `${product.id} ${product.version}`);
+  if (type === "product.deleted") {
+    shelf.drop(product.id);
+  } else if (!shelf.put(product) && !isOwn) {
+    return; // a repeat, or older than the list
+  }
+  note(type, product, shelf.before(product), isOwn);
+  if (!isOwn) {
+    say(`${product.name}: ${describe(type, product, shelf.before(product))}`);
+  }
+});
+feed.addEventListener("viewers", ({ detail: count }) => {
+  byId("viewers").hidden = false;
+  byId("viewers").querySelector(".text").textContent = count === 1 ? "1 viewer" : `${count} viewers`;
+});
+feed.addEventListener("begin", () => setTimeout(load, isLoaded ? Math.random() * SCATTER_MS : 0));
+feed.addEventListener("state", ({ detail: state }) => showState(state));
+
+function showState(state) {
+  const { pill, stale = "" } = STATES[state];
+  const connection = byId("connection");
+  connection.dataset.state = state;
+  connection.querySelector(".text").textContent = pill;
+  byId("stale").textContent = stale;
+  byId("stale").hidden = stale === "";
+}
+
+// The account -------------------------------------------------------------------------------------------------------
+
+session.addEventListener("change", () => {
+  byId("email").textContent = session.email;
+  byId("email").title = session.email;
+  byId("email").hidden = !session.isSignedIn;
+  byId("sign-out").hidden = !session.isSignedIn;
+  byId("sign-in").hidden = session.isSignedIn;
+});
+byId("sign-in").addEventListener("click", () => accountDialog.ask());
+byId("sign-out").addEventListener("click", () => {
+  session.signOut();
+  byId("sign-in").focus();
+});
+
+feed.start();
+session.restore();
+setTimeout(() => isLoaded || load(), PATIENCE_MS);
