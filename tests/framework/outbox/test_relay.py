@@ -174,9 +174,30 @@ class TestDeath:
             await stream.until(1)
             await _session_waiting_for_a_lock(box.database)
             task.cancel()
+            done, _ = await asyncio.wait({task}, timeout=0.2)
+            assert not done
         await asyncio.wait({task})
         assert task.cancelled()
         assert await box.rows() == []
+
+    async def test_a_stop_while_postgresql_goes_away(
+        self, database: Database, client: Redis, start: Start, postgres_url: str
+    ) -> None:
+        """A relay that can't even say that it leaves ends all the same."""
+        async with Wire(postgres_url) as wire:
+            silenced = Database(wire.url, max_size=1)
+            await silenced.open()
+            relay = Relay(silenced, client)
+            task = await start(relay)
+            await until(lambda: relay.is_leading)
+            wire.silence()
+            task.cancel()
+            done, _ = await asyncio.wait({task}, timeout=0.05)
+            assert not done
+            await wire.cut()
+            await asyncio.wait({task})
+            assert task.cancelled()
+            await silenced.close()
 
     async def test_a_stop_while_the_relay_backs_off(self, box: Outbox, redis_url: str, start: Start) -> None:
         """A relay that waits for its next attempt ends as soon as it is cancelled."""

@@ -53,7 +53,7 @@ MAX_STREAM_LENGTH: Final = 100_000
 POLL_INTERVAL_S: Final = 2.0
 
 STOP_TIMEOUT_S: Final = 2.0
-"""How long a stop waits for the batch that has begun."""
+"""How long a stop waits for the batch that has begun, and then for PostgreSQL to hear of it."""
 
 PUBLISHED: Final = registry.counter("outbox_published_total", "Events that Redis has taken.", labels=("stream",))
 PENDING: Final = registry.gauge("outbox_pending_rows", "Committed events that Redis has not taken yet.")
@@ -119,7 +119,8 @@ class Relay:
                     if not await self._publish(session):
                         await session.wait(self._poll_interval_s)
         except asyncio.CancelledError:
-            await session.release()
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await session.release()
             raise
         finally:
             self.is_leading = False
