@@ -36,7 +36,7 @@ test: setup-dev ## Run every test; TESTS=tests/framework and PYTEST_ARGS=-x narr
 check: setup-dev ## Format, lint, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(PACKAGES) $(SCRIPTS)
+	$(BIN)/mypy $(PACKAGES) $(SCRIPTS) benchmarks
 	$(BIN)/lint-imports --no-logo
 
 format: setup-dev ## Format the code and apply the safe fixes
@@ -80,6 +80,7 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 	$(foreach service,$(SERVICES),$(COMPILE) requirements/service.in services/$(service)/pyproject.toml \
 		-c requirements/dev.txt -o requirements/$(service).txt$(newline))
 	$(COMPILE) requirements/policy.in -o requirements/policy.txt
+	$(foreach list,requirements more,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 
 clean: ## Remove the environment, local data and every cache
