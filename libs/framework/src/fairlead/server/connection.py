@@ -111,7 +111,7 @@ class HttpConnection(asyncio.Protocol):
         self._paused = False
         self._writable: asyncio.Future[None] | None = None
         self.state = IDLE
-        self.final = False
+        self.final = shared.draining
         self.lost = False
         self.session: Any = None
         self.deadline = CLOCK.now + shared.limits.header_timeout_s
@@ -151,12 +151,9 @@ class HttpConnection(asyncio.Protocol):
             self._task.cancel("the client is gone")
 
     def eof_received(self) -> bool:
-        """The client has finished sending. It still gets the answer to what it has sent whole."""
+        """The client has ended its side. That is taken for leaving, as proxies do: a half-close can't be told from a close."""
         if self.session is not None:
             self.session.eof_received()
-            return True
-        if self.state is HANDLING and (self._body is None or self._body.stream is None):
-            self.final = True
             return True
         return False
 
@@ -218,8 +215,11 @@ class HttpConnection(asyncio.Protocol):
                 length = head.length
                 if length or head.chunked:
                     if head.chunked or size - position < length or length > shared.limits.max_body_bytes:
-                        self._begin_body(request, data[position:])
-                        break
+                        left = self._begin_body(request, data[position:])
+                        if left is None:
+                            break
+                        data, position, size = left, 0, len(left)
+                        continue
                     request.body = data[position : position + length]
                     position += length
                 task = self._start(request, self._finished)
@@ -247,7 +247,9 @@ class HttpConnection(asyncio.Protocol):
         if state is UPGRADED:
             self.session.data_received(data)
         elif state is BODY or (state is HANDLING and self._body is not None):
-            self._read_body(data)
+            rest = self._read_body(data)
+            if rest is not None:
+                self._go_on(rest)
         elif state is HANDLING:
             self._keep(data)
 
@@ -300,34 +302,29 @@ class HttpConnection(asyncio.Protocol):
 
     # Bodies that don't come with their head
 
-    def _begin_body(self, request: Request[Any, Any], data: bytes) -> None:
+    def _begin_body(self, request: Request[Any, Any], data: bytes) -> bytes | None:
+        """Start on a body, of which `data` is here. The bytes after the message, if it was answered; None to wait."""
         shared, head = self.shared, request.head
         route = shared.application.find(request)
         limit = route.max_body_bytes or shared.limits.max_body_bytes
-        if route is shared.application.missing or head.length > limit:
-            if route is not shared.application.missing:
-                raise PayloadTooLarge(f"The body passes {limit} bytes")
+        if route is shared.application.missing:
             self.final = True  # the body will not be read
-            task = self._start(request, self._finished)
-            if task is not None:
-                self._handle(request, task)
-            return
+            self._run(request)
+            return None
+        if head.length > limit:
+            raise PayloadTooLarge(f"The body passes {limit} bytes")
+        body = self._body = BodyReader(head, limit, awaits_continue=head.expects_continue and not data)
         self._request = request
-        self._body = BodyReader(head, limit, awaits_continue=head.expects_continue and not data)
         if route.stream:
-            request.stream = self._body.stream = RequestStream(limit=limit, resume=self._wants_body)
-            task = self._start(request, self._finished)
-            if task is not None:
-                self._handle(request, task)
-            else:
+            request.stream = body.stream = RequestStream(limit=limit, resume=self._wants_body)
+            if not self._run(request):
                 self._leave_body()
-                return
+                return None
         else:
             self.state = BODY
             self.deadline = CLOCK.now + shared.limits.body_timeout_s
             self._wants_body()
-        if data:
-            self._read_body(data)
+        return self._read_body(data) if data else None
 
     def _wants_body(self) -> None:
         """The body is wanted: tell a client that waits for this, and read on."""
@@ -339,7 +336,8 @@ class HttpConnection(asyncio.Protocol):
             if not self.transport.is_reading():
                 self.transport.resume_reading()
 
-    def _read_body(self, data: bytes) -> None:
+    def _read_body(self, data: bytes) -> bytes | None:
+        """Take a part of the body. The bytes after the message, if it was answered; None to wait."""
         body, request = self._body, self._request
         assert body is not None
         assert request is not None
@@ -352,30 +350,37 @@ class HttpConnection(asyncio.Protocol):
             else:
                 body.fail(exc)  # the handler answers
                 self.final = True
-            return
+            return None
         if not wants_more:
             self.transport.pause_reading()
         if not body.ended:
-            return
+            return None
         self._body = None
         if body.stream is not None:
             self._keep(rest)
-            return
+            return None
         request.body = body.collected()
-        task = self._start(request, self._finished)
-        if task is not None:
-            self._handle(request, task)
+        if self._run(request):
             self._keep(rest)
-        elif not self.final and request.head.keep_alive:
-            self._go_on(rest)
+            return None
+        return rest if request.head.keep_alive and not self.final else None
 
     def _leave_body(self) -> None:
         """The answer is out, and a part of the body isn't in."""
         self._body = None
         self.final = True
-        self._half_close()
+        self.state = LINGERING
+        if self._out is None:
+            self._half_close()
 
     # Handling
+
+    def _run(self, request: Request[Any, Any]) -> bool:
+        """Run a request; True when its handler waits for something."""
+        task = self._start(request, self._finished)
+        if task is not None:
+            self._handle(request, task)
+        return task is not None
 
     def _handle(self, request: Request[Any, Any], task: asyncio.Task[None]) -> None:
         self._request, self._task, self._timed_out = request, task, False

@@ -30,7 +30,7 @@ would lose it. It is answered with `Connection: close`."""
 class Shared:
     """What all connections of a server have in common."""
 
-    __slots__ = ("app", "application", "connections", "limits", "loop", "refused", "runner", "waiter", "websocket_stats")
+    __slots__ = ("app", "application", "connections", "draining", "limits", "loop", "refused", "runner", "waiter", "websocket_stats")
 
     def __init__(self, application: Application, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.application = application
@@ -39,6 +39,7 @@ class Shared:
         self.loop = loop
         self.runner = Runner(application.driver, loop)
         self.connections: set[HttpConnection] = set()
+        self.draining = False
         self.refused: dict[int, int] = {}
         self.websocket_stats: Any = None  # made by the first websocket
         self.waiter: asyncio.Future[None] | None = None
@@ -73,14 +74,13 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._sweep_handle: asyncio.TimerHandle | None = None
         self.shared: Shared | None = None
-        self.draining = False
 
     async def start(self) -> None:
         """Listen. The sockets stay open, and the caller's, when the server is done."""
         loop = asyncio.get_running_loop()
         self.shared = shared = Shared(self._application, self._limits, loop)
         CLOCK.refresh()
-        self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self.sweep)
         for listening in self._sockets:
             listening.setblocking(False)
             self._servers.append(await loop.create_server(lambda: HttpConnection(shared), sock=listening.dup(), ssl=self._tls))
@@ -96,6 +96,11 @@ class Server:
         return len(self.shared.runner.in_flight) if self.shared is not None else 0
 
     @property
+    def draining(self) -> bool:
+        """Whether the end has begun."""
+        return self.shared is not None and self.shared.draining
+
+    @property
     def refused(self) -> dict[int, int]:
         """Status → how many messages were answered with it before they became a request."""
         return dict(self.shared.refused) if self.shared is not None else {}
@@ -105,8 +110,8 @@ class Server:
         """Counters of the websockets; None before the start."""
         return self.shared.websocket_stats if self.shared is not None else None
 
-    def _sweep(self) -> None:
-        """Once a second: refresh the coarse clock, end what has passed its deadline."""
+    def sweep(self) -> None:
+        """Refresh the coarse clock and end what has passed its deadline. Calls itself once a second after the start."""
         assert self.shared is not None
         CLOCK.refresh()
         now = CLOCK.now
@@ -119,7 +124,9 @@ class Server:
                 connection.session.sweep(self.shared.loop.time())
             else:
                 connection.expire()
-        self._sweep_handle = self.shared.loop.call_later(SWEEP_INTERVAL_S, self._sweep)
+        if self._sweep_handle is not None:
+            self._sweep_handle.cancel()
+        self._sweep_handle = self.shared.loop.call_later(SWEEP_INTERVAL_S, self.sweep)
 
     async def stop_accepting(self) -> None:
         """Take what waits in the accept queues, then listen no more."""
@@ -143,12 +150,12 @@ class Server:
         `deadline` is in `loop.time()`. Returns how many requests were cut.
         """
         assert self.shared is not None
-        self.draining = True
         shared, loop = self.shared, self.shared.loop
-        await self.stop_accepting()
+        shared.draining = True
         for connection in list(shared.connections):
             if connection.session is None:
                 connection.drain()
+        await self.stop_accepting()
         loop.call_later(min(IDLE_GRACE_S, max(0.0, deadline - loop.time())), self._close_idle)
         self._close_websockets(deadline)
         cut = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import ServerError
@@ -13,17 +14,21 @@ from fairlead.response import HTTPResponse
 if TYPE_CHECKING:
     from fairlead.server.connection import HttpConnection
 
+SENDS_PER_TURN = 64
+"""After so many sends that did not have to wait, one gives the loop a turn: a fast reader must not starve the others."""
+
 
 class ResponseSink:
     """Chunked for HTTP/1.1, until the connection closes for HTTP/1.0, and counted when a Content-Length was set."""
 
-    __slots__ = ("_bodyless", "_chunked", "_connection", "_left", "_request")
+    __slots__ = ("_bodyless", "_burst", "_chunked", "_connection", "_left", "_request")
 
     def __init__(self, connection: HttpConnection, request: Request[Any, Any]) -> None:
         self._connection = connection
         self._request = request
         self._chunked = False
         self._bodyless = False
+        self._burst = 0
         self._left: int | None = None
 
     def write_head(self, response: HTTPResponse) -> None:
@@ -39,7 +44,7 @@ class ResponseSink:
         self._chunked = self._left is None and not old and not self._bodyless
         if self._left is None and old:
             connection.final = True
-        connection._send(
+        connection.send_now(
             encode_head(
                 response.status,
                 response.content_type,
@@ -56,23 +61,27 @@ class ResponseSink:
         if self._bodyless:
             return
         if self._chunked:
-            self._connection._send(b"%x\r\n%b\r\n" % (len(data), data))
+            self._connection.send_now(b"%x\r\n%b\r\n" % (len(data), data))
             return
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
                 raise ServerError("The body is longer than its Content-Length")
-        self._connection._send(data)
+        self._connection.send_now(data)
 
     def end_body(self) -> None:
         """The body is complete. Raises `ServerError` for less than the Content-Length says."""
         if self._chunked:
-            self._connection._send(b"0\r\n\r\n")
+            self._connection.send_now(b"0\r\n\r\n")
         elif self._left and not self._bodyless:
             raise ServerError("The body is shorter than its Content-Length")
         if self._connection.final or not self._request.head.keep_alive:
             self._connection._close_after(self._request)
 
     async def drain(self) -> None:
-        """Wait while the peer reads too slowly."""
+        """Wait while the peer reads too slowly; every so often let the others have a turn."""
         await self._connection.writable()
+        self._burst += 1
+        if self._burst >= SENDS_PER_TURN:
+            self._burst = 0
+            await asyncio.sleep(0)

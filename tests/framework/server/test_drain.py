@@ -1,0 +1,106 @@
+"""The drain: what is under way is answered, what is idle is closed, what remains at the deadline is cut (K2)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from fairlead import App, Request, text
+
+GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def make_app(release: asyncio.Event) -> App:
+    """`GET /` at once, `GET /wait` when released."""
+    app = App("drain")
+
+    @app.get("/")
+    async def index(request: Request) -> object:
+        return text("ok")
+
+    @app.get("/wait")
+    async def wait(request: Request) -> object:
+        await release.wait()
+        return text("waited")
+
+    return app
+
+
+def now() -> float:
+    """The loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.event_loop("uvloop", "asyncio")
+async def test_request_in_flight_is_answered_whole(serve) -> None:
+    """A request that ends before the deadline is answered with `Connection: close`; the drain ends right after it."""
+    release = asyncio.Event()
+    running = await serve(make_app(release))
+    peer = await running.connect()
+    await peer.send(GET % b"/wait")
+    while not running.server.in_flight:
+        await asyncio.sleep(0)
+    drain = asyncio.ensure_future(running.server.drain(now() + 20))
+    await asyncio.sleep(0)
+    assert not drain.done()
+    release.set()
+    status, headers, body = await peer.response()
+    assert (status, headers["connection"], body) == (200, "close", b"waited")
+    assert await peer.rest() == b""
+    assert await drain == 0
+
+
+@pytest.mark.event_loop("uvloop", "asyncio")
+async def test_connections_in_the_accept_queue_are_served(serve) -> None:
+    """A connection that waits to be accepted when the drain begins is accepted and answered."""
+    running = await serve(make_app(asyncio.Event()))
+    clients = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(5)]  # the loop has no turn to accept them
+    for client in clients:
+        client.sendall(GET % b"/")
+    drain = asyncio.ensure_future(running.server.drain(now() + 20))
+    for client in clients:
+        reader, writer = await asyncio.open_connection(sock=client)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert b"connection: close" in head
+        writer.close()
+    assert await drain == 0
+
+
+async def test_idle_connection_that_was_just_used_gets_one_more_answer(serve) -> None:
+    """A keep-alive connection whose next request crosses the drain's beginning still gets an answer."""
+    running = await serve(make_app(asyncio.Event()))
+    peer = await running.connect()
+    await peer.send(GET % b"/")
+    assert (await peer.response())[1].get("connection") is None
+    drain = asyncio.ensure_future(running.server.drain(now() + 20))
+    await asyncio.sleep(0)
+    await peer.send(GET % b"/")
+    assert (await peer.response())[1]["connection"] == "close"
+    assert await drain == 0
+
+
+async def test_work_that_outlasts_the_deadline_is_cut(serve, caplog: pytest.LogCaptureFixture) -> None:
+    """At the deadline what still runs is cancelled, answered 503 and logged with its id and route."""
+    running = await serve(make_app(asyncio.Event()))
+    peer = await running.connect()
+    await peer.send(b"GET /wait HTTP/1.1\r\nHost: a\r\nX-Request-ID: r-1\r\n\r\n")
+    while not running.server.in_flight:
+        await asyncio.sleep(0)
+    assert await running.server.drain(now() + 0.05) == 1
+    assert (await peer.response())[0] == 503
+    [record] = [record for record in caplog.records if "cut" in record.message]
+    assert (record.request_id, record.route) == ("r-1", "/wait")  # type: ignore[attr-defined]
+
+
+async def test_new_connections_are_refused_after_the_drain(serve) -> None:
+    """The server's own socket is closed, the given one stays the caller's: connections wait there for somebody else."""
+    running = await serve(make_app(asyncio.Event()))
+    await running.server.drain(now())
+    peer = await running.connect()
+    await peer.send(GET % b"/")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await peer.head()

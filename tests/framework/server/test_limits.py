@@ -1,0 +1,210 @@
+"""Every limit of a connection, at and past it. Time is a clock that the test sets; the sweep is called by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fairlead import App, Request, text
+from fairlead.http.clock import CLOCK, CoarseClock
+
+
+class Clock:
+    """Stands in for the coarse clock's refresh."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The coarse clock, stopped at 1000 s until the test moves it."""
+    stopped = Clock()
+    before = CLOCK.now
+    monkeypatch.setattr(CoarseClock, "refresh", lambda self: setattr(self, "now", stopped.now))
+    yield stopped
+    CLOCK.now = before
+
+
+def make_app(**config: Any) -> App:
+    """`GET /`, `GET /wait` that waits for ever, `POST /` that counts its body."""
+    app = App("limits", config)
+
+    @app.get("/")
+    async def index(request: Request) -> object:
+        return text("ok")
+
+    @app.get("/wait")
+    async def wait(request: Request) -> object:
+        await asyncio.Event().wait()
+
+    @app.post("/")
+    async def count(request: Request) -> object:
+        return text(str(len(request.body)))
+
+    @app.get("/large")
+    async def large(request: Request) -> None:
+        stream = await request.respond()
+        while True:
+            await stream.send(b"x" * 65536)
+
+    return app
+
+
+async def until(condition: Any) -> None:
+    """Give the loop turns until the condition holds; the test's deadline ends a wait in vain."""
+    while not condition():
+        await asyncio.sleep(0)
+
+
+async def test_head_at_and_past_the_limit(serve) -> None:
+    """A head of REQUEST_MAX_HEADER_SIZE bytes passes, one byte more is 431."""
+    running = await serve(make_app(REQUEST_MAX_HEADER_SIZE=200))
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+    fits = start + b"y" * (200 - len(start)) + b"\r\n\r\n"
+    assert b"200 OK" in await running.exchange(fits)
+    assert b" 431 " in await running.exchange(fits.replace(b"X: ", b"X: y"))
+
+
+async def test_number_of_fields_at_and_past_the_limit(serve) -> None:
+    """REQUEST_MAX_HEADERS fields pass, one more is 431, by both readers of heads."""
+    running = await serve(make_app(REQUEST_MAX_HEADERS=3))
+    assert b"200 OK" in await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\n\r\n")
+    assert b" 431 " in await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n")
+    assert b" 431 " in await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nConnection: close\r\n\r\n")
+
+
+async def test_body_at_and_past_the_limit(serve) -> None:
+    """REQUEST_MAX_SIZE bytes pass, one more is 413, however the body is framed and cut."""
+    running = await serve(make_app(REQUEST_MAX_SIZE=10))
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n"
+    assert b"200 OK" in await running.exchange(head + b"Content-Length: 10\r\n\r\n" + b"x" * 10)
+    assert b" 413 " in await running.exchange(head + b"Content-Length: 11\r\n\r\n" + b"x" * 11)
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert b"200 OK" in await running.exchange(chunked + b"5\r\nxxxxx\r\n5\r\nxxxxx\r\n0\r\n\r\n")
+    assert b" 413 " in await running.exchange(chunked + b"5\r\nxxxxx\r\n6\r\nxxxxxx\r\n0\r\n\r\n")
+
+
+async def test_body_limit_of_a_route(serve) -> None:
+    """`max_body_bytes` of a route wins over the application's limit, in both directions."""
+    app = App("limits", {"REQUEST_MAX_SIZE": 10})
+
+    @app.post("/small", max_body_bytes=5)
+    async def small(request: Request) -> object:
+        return text(str(len(request.body)))
+
+    @app.post("/large", max_body_bytes=100)
+    async def large(request: Request) -> object:
+        return text(str(len(request.body)))
+
+    running = await serve(app)
+    assert b" 413 " in await running.exchange(b"POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nxxxxxx")
+    assert b"\r\n\r\n50" in await running.exchange(b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n" + b"x" * 50)
+    assert b" 413 " in await running.exchange(b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n" + b"x" * 101)
+
+
+async def test_silence_after_connecting(serve, clock: Clock) -> None:
+    """A peer that says nothing is closed without an answer after REQUEST_HEADER_TIMEOUT."""
+    running = await serve(make_app(REQUEST_HEADER_TIMEOUT=5))
+    peer = await running.connect()
+    await until(lambda: running.server.open_connections)
+    clock.now += 4
+    running.server.sweep()
+    assert running.server.open_connections == 1
+    clock.now += 1
+    running.server.sweep()
+    assert await peer.rest() == b""
+
+
+async def test_slow_head(serve, clock: Clock) -> None:
+    """A head that drips in is 408 after REQUEST_HEADER_TIMEOUT from its first byte (slowloris)."""
+    running = await serve(make_app(REQUEST_HEADER_TIMEOUT=5))
+    peer = await running.connect()
+    for piece in (b"GET / HT", b"TP/1.1\r\n"):
+        await peer.send(piece)
+        await until(lambda: running.connections()[0].state.name == "HEAD")
+        clock.now += 2
+        running.server.sweep()
+    clock.now += 2
+    running.server.sweep()
+    assert b" 408 " in await peer.rest()
+
+
+async def test_slow_body(serve, clock: Clock) -> None:
+    """A body that stalls is 408 after REQUEST_TIMEOUT."""
+    running = await serve(make_app(REQUEST_TIMEOUT=5))
+    peer = await running.connect()
+    await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
+    await until(lambda: running.connections() and running.connections()[0].state.name == "BODY")
+    clock.now += 5
+    running.server.sweep()
+    assert b" 408 " in await peer.rest()
+
+
+async def test_idle_connection(serve, clock: Clock) -> None:
+    """A connection that is idle is closed after KEEP_ALIVE_TIMEOUT, and not before."""
+    running = await serve(make_app(KEEP_ALIVE_TIMEOUT=5))
+    peer = await running.connect()
+    await peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await peer.response())[0] == 200
+    clock.now += 4
+    running.server.sweep()
+    await peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await peer.response())[0] == 200
+    clock.now += 5
+    running.server.sweep()
+    assert await peer.rest() == b""
+
+
+async def test_slow_handler(serve, clock: Clock) -> None:
+    """A handler that takes longer than RESPONSE_TIMEOUT is cancelled, and the client gets 503 with problem details."""
+    running = await serve(make_app(RESPONSE_TIMEOUT=5))
+    peer = await running.connect()
+    await peer.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+    await until(lambda: running.server.in_flight)
+    clock.now += 5
+    running.server.sweep()
+    status, headers, body = await peer.response()
+    assert (status, headers["content-type"], headers["connection"]) == (503, "application/problem+json", "close")
+    assert b"took too long" in body
+    await until(lambda: running.server.in_flight == 0)
+
+
+async def test_reader_that_never_reads(serve, clock: Clock) -> None:
+    """A peer that reads nothing holds bounded memory, and is cut after WRITE_TIMEOUT."""
+    running = await serve(make_app(WRITE_TIMEOUT=5))
+    peer = await running.connect()
+    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await peer.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    await until(lambda: running.connections() and running.connections()[0].write_deadline < float("inf"))
+    assert running.connections()[0].transport.get_write_buffer_size() < 1_000_000
+    clock.now += 5
+    running.server.sweep()
+    await until(lambda: running.server.open_connections == 0)
+    await until(lambda: running.server.in_flight == 0)
+
+
+async def test_too_many_connections(serve) -> None:
+    """Past MAX_CONNECTIONS a connection is answered 503 and closed; the others go on."""
+    running = await serve(make_app(MAX_CONNECTIONS=1))
+    first = await running.connect()
+    await first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await first.response())[0] == 200
+    second = await running.connect()
+    assert b" 503 " in await second.rest()
+    await first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await first.response())[0] == 200
+
+
+async def test_pipelining_is_bounded(serve) -> None:
+    """While a request is handled, only PIPELINE_MAX_SIZE bytes (and one read) are taken from the client."""
+    running = await serve(make_app(PIPELINE_MAX_SIZE=1000))
+    peer = await running.connect()
+    await peer.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+    await until(lambda: running.server.in_flight)
+    peer.writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100_000)
+    await until(lambda: not running.connections()[0].transport.is_reading())
+    assert len(running.connections()[0]._buffer) < 500_000

@@ -1,0 +1,116 @@
+"""Literal bytes: what is answered, and what is refused (mission S; findings, section HTTP/1.1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead import App, Request, raw, text
+from tests.framework.server.wire_cases import CASES, Case
+
+MAX_BODY = 1000
+
+
+def make_app() -> App:
+    """`GET /`, and `POST /echo` that gives the body back."""
+    app = App("wire", {"REQUEST_MAX_SIZE": MAX_BODY})
+
+    @app.get("/")
+    async def index(request: Request) -> object:
+        return text("ok")
+
+    @app.post("/echo")
+    async def echo(request: Request) -> object:
+        return raw(request.body)
+
+    return app
+
+
+def first_status(received: bytes) -> int:
+    """The status of the first response, 0 for none."""
+    return int(received.split(b" ", 2)[1]) if received else 0
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_literal_request(serve, case: Case) -> None:
+    """A literal request gets one of the accepted answers, and a refused one ends the connection."""
+    running = await serve(make_app())
+    received = await running.exchange(case.data)
+    assert first_status(received) in case.accepted, (case.source, received[:400])
+    if case.accepted == (400,):
+        assert received.count(b"HTTP/1.1 ") == 1
+        assert b"connection: close" in received
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if len(case.data) < 400], ids=lambda case: case.name)
+async def test_byte_by_byte(serve, case: Case) -> None:
+    """The answer doesn't depend on how TCP cuts the bytes."""
+    running = await serve(make_app())
+    peer = await running.connect()
+    for position in range(len(case.data)):
+        peer.writer.write(case.data[position : position + 1])
+        if position % 16 == 0:
+            await peer.writer.drain()
+    peer.writer.write_eof()
+    assert first_status(await peer.rest()) in case.accepted
+
+
+async def test_pipelined_requests_are_answered_in_order(serve) -> None:
+    """Requests that arrive together are answered in order, also when a body stands between them (RFC 9112 §9.3.2)."""
+    running = await serve(make_app())
+    received = await running.exchange(
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none"
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n0\r\n\r\n"
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in received.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert bodies == [b"ok", b"one", b"two", b"ok"]
+
+
+async def test_smuggled_prefix_is_not_a_request(serve) -> None:
+    """What follows a refused message is never taken for a request."""
+    running = await serve(make_app())
+    received = await running.exchange(
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert first_status(received) == 400
+
+
+async def test_remembered_head_is_judged_again_for_another_version(serve) -> None:
+    """A header block that was fine for HTTP/1.1 means something else under HTTP/1.0: the connection closes."""
+    running = await serve(make_app())
+    received = await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert received.count(b"HTTP/1.1 200") == 2
+    assert b"connection: close" in received
+
+
+async def test_head_has_no_body(serve) -> None:
+    """HEAD gets GET's head and no body (RFC 9110 §9.3.2)."""
+    running = await serve(make_app())
+    received = await running.exchange(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"content-length: 2" in head
+    assert body == b""
+
+
+async def test_expect_continue(serve) -> None:
+    """A client that waits for 100 gets it, and then its answer (RFC 9110 §10.1.1)."""
+    running = await serve(make_app())
+    peer = await running.connect()
+    await peer.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert await peer.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await peer.send(b"hello")
+    assert (await peer.response())[2] == b"hello"
+
+
+async def test_expect_continue_for_nothing(serve) -> None:
+    """A body that nobody wants is not asked for: the 404 comes at once, and the connection closes."""
+    running = await serve(make_app())
+    peer = await running.connect()
+    await peer.send(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    status, headers, _ = await peer.response()
+    assert (status, headers["connection"]) == (404, "close")
+    assert await peer.rest() == b""
