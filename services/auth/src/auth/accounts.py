@@ -11,10 +11,8 @@ of before stays as it is; whoever knows its password signs in to it.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from uuid import UUID
 
 from auth.domain.account import Account, StoredAccount, normalise_email
@@ -71,8 +69,7 @@ class Accounts:
             raise TooManyAttempts(max(1, round(refused.oldest_leaves_in_s)))
         async with self._hasher.slot():
             password_hash = await self._hasher.hash(password)
-        account = await self._accounts.insert(address, password_hash, self._scopes)
-        return account or Account(uuid.uuid4(), address, self._scopes, datetime.now(UTC))
+        return await self._accounts.claim(address, password_hash, self._scopes)
 
     async def sign_in(self, email: str, password: str, client_ip: str) -> StoredAccount:
         """The account of an address and its password. Raises `WrongCredentials` (401) and `TooManyAttempts` (429)."""
@@ -88,12 +85,14 @@ class Accounts:
 
         Raises as `sign_in` does, and `ValidationFailed` (422) for a new password that is not acceptable.
         """
-        _require_acceptable(new_password, "", "body.new_password")
-        async with self._attempt(Keys.of(client_ip, str(account_id))):
-            account = await self._accounts.by_id(account_id)
+        account = await self._accounts.by_id(account_id)
+        if account is None:
+            raise WrongCredentials
+        _require_acceptable(new_password, account.email, "body.new_password")
+        async with self._attempt(Keys.of(client_ip, account.email)):
             await self._require_password(account, password)
             password_hash = await self._hasher.hash(new_password)
-        if account is None or not await self._accounts.change_password(account, password_hash):
+        if not await self._accounts.change_password(account, password_hash):
             raise WrongCredentials
 
     @asynccontextmanager

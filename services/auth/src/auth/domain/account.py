@@ -19,7 +19,8 @@ MAX_EMAIL_CHARACTERS: Final = 254
 MAX_LOCAL_CHARACTERS: Final = 64
 
 _LOCAL: Final = re.compile(r"[^\s@\"(),:;<>\[\]\\.]+(\.[^\s@\"(),:;<>\[\]\\.]+)*")
-_DOMAIN: Final = re.compile(r"([^\W_]([\w-]{0,61}[^\W_])?\.)+[^\W_]([\w-]{0,61}[^\W_])?")
+_LABEL: Final = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
+_DOMAIN: Final = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 
 
 class Account(Struct, frozen=True):
@@ -36,6 +37,7 @@ class StoredAccount:
     """What signing in needs to know of an account."""
 
     id: UUID
+    email: str
     scopes: list[str]
     password_hash: str
     version: int

@@ -41,7 +41,7 @@ _COMMON: Final = frozenset(
     loveme maggie manchester march marina martin master matrix matthew maverick melissa mercedes merlin michael
     michelle microsoft midnight minecraft monday money monkey monster mother mustang natasha nicholas nicole
     nintendo november october orange pass passphrase passw password passwords peanut pepper phoenix player
-    please pokemon princess private purple qazwsx qazwsxedc qwer qwert qwerty qwertyuiop raiders rainbow ranger
+    please pokemon princess private purple qazwsx qazwsxedc qwer qwert qwerty qwertyuiop qwertz raiders rainbow ranger
     rangers rebecca redsox robert rocket root samantha samsung saturday scooter secret security september
     service shadow silver slipknot snoopy soccer spiderman spring starwars steelers stephanie success summer
     sunday sunflower sunshine superman superstar sweety sysadmin system taylor tennis test tester testing thomas

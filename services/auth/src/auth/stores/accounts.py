@@ -21,25 +21,25 @@ class AccountStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, email: str, password_hash: str, scopes: Sequence[str]) -> Account | None:
-        """Add an account; None when the address is taken.
+    async def claim(self, email: str, password_hash: str, scopes: Sequence[str]) -> Account:
+        """Add an account. For an address that is taken, an account that looks as if it had been added, and is not stored.
 
-        Both outcomes write a row, so that they take as long as each other (SEC-P04): for an address that is taken, when
-        somebody last claimed it.
+        Both outcomes write a row, so that they take as long as each other (SEC-P04).
         """
         row = await self._database.fetchrow(
             """
             INSERT INTO accounts (email, password_hash, scopes) VALUES ($1, $2, $3)
             ON CONFLICT (email) DO UPDATE SET claimed_at = now()
-            RETURNING id, email, scopes, created_at, claimed_at IS NULL AS is_new
+            RETURNING
+                CASE WHEN claimed_at IS NULL THEN id ELSE gen_random_uuid() END AS id,
+                coalesce(claimed_at, created_at) AS created_at
             """,
             email,
             password_hash,
             list(scopes),
         )
-        if row is None or not row["is_new"]:
-            return None
-        return Account(row["id"], row["email"], row["scopes"], row["created_at"])
+        assert row is not None
+        return Account(row["id"], email, list(scopes), row["created_at"])
 
     async def by_email(self, email: str) -> StoredAccount | None:
         """The account of a normalised address."""
@@ -52,7 +52,7 @@ class AccountStore:
     async def _find(self, condition: str, value: str | UUID) -> StoredAccount | None:
         row = await self._database.fetchrow(
             f"""
-            SELECT id, scopes, password_hash, version, deactivated_at IS NULL AS is_active
+            SELECT id, email, scopes, password_hash, version, deactivated_at IS NULL AS is_active
             FROM accounts WHERE {condition}
             """,
             value,
