@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,14 @@ IMAGE: Values = {"image": {"repository": "example/auth"}}
 
 Render = Callable[..., Manifests]
 Refusal = Callable[..., str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first may have to fetch Helm, 70 MB."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.deadline(300))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ import pytest
 from fairlead.local.plan import Service, read_services, with_ports
 
 from .base_image import PYTHON, provide_base_image
-from .engine import ROOT, Container, Engine, NotVerified, find_engine
+from .engine import BUILD_TIMEOUT_S, ROOT, Container, Engine, NotVerified, find_engine
 
 NAMES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 REASON = pytest.StashKey[str]()
@@ -33,13 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the option every test here is skipped, with a word on how to run it."""
-    if config.getoption("--containers", default=False):
-        return
+    """Time enough for a build; without the option a skip, with a word on how to run the tests."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="images: NOT VERIFIED here, `make image-test` does"))
+            item.add_marker(pytest.mark.deadline(BUILD_TIMEOUT_S))
+            if not config.getoption("--containers", default=False):
+                item.add_marker(pytest.mark.skip(reason="images: NOT VERIFIED here, `make image-test` does"))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
