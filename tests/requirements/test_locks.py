@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import cast
 
 import pytest
 from packaging.markers import default_environment
@@ -85,8 +86,8 @@ def test_run_holds_every_service() -> None:
 def test_locks_fit_the_projects(name: str, platform: dict[str, str], python: str) -> None:
     """Whatever a service asks for is in its lock, in a version that it takes; otherwise: `make lock`."""
     lock = read_lock(name)
-    environment: dict[str, str] = {
-        **default_environment(),
+    environment = {
+        **cast(dict[str, str], default_environment()),
         **platform,
         "python_version": python,
         "python_full_version": f"{python}.9",
