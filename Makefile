@@ -4,6 +4,8 @@ VENV ?= .venv
 TESTS ?= tests
 BIN := $(VENV)/bin
 POLICY := .tools/policy
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/framework/pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2> /dev/null)
 SERVICES := $(patsubst services/%/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 PACKAGES := $(wildcard libs/*/src/* services/*/src/*)
 SCRIPTS := $(wildcard requirements/*.py)
@@ -50,7 +52,8 @@ bench: setup-dev ## Measure Fairlead beside its peers; prints ratios
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 image: ## Build every service's image with the container engine at hand
-	$(foreach service,$(SERVICES),docker build --build-arg SERVICE=$(service) --tag fairlead/$(service) .$(newline))
+	$(foreach service,$(SERVICES),docker build --build-arg SERVICE=$(service) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$(REVISION) --tag fairlead/$(service) --tag fairlead/$(service):$(VERSION) .$(newline))
 
 image-test: setup-dev ## Build the images and run them as in a strict cluster; says so when this machine can't
 	@exec $(BIN)/python -m pytest tests/containers --containers $(PYTEST_ARGS)
@@ -84,7 +87,7 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 
 clean: ## Remove the environment, local data and every cache
-	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	rm -rf $(VENV) .local .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
 
 # Runs requirements/install.py with the chosen interpreter; one that was named on the command line must be used.
 define install

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .conftest import IMAGE
-from .helm import CHART, Helm, Values, merged
+from .helm import CHART, ROOT, Helm, Values, merged
 from .parameter_table import parameters, with_table
 
 TEMPLATES = sorted((CHART / "templates").rglob("*.yaml"))
@@ -26,6 +28,13 @@ def test_one_kind_a_file(template: Path) -> None:
     kinds = re.findall(r"^kind: (\w+)$", template.read_text(), re.MULTILINE)
     assert len(kinds) == 1
     assert kinds[0].lower() in template.stem or template.parent.name == "tests"
+
+
+def test_version_is_the_librarys() -> None:
+    """Chart, library and image tag are released together: `appVersion` is the tag that `make image` gives."""
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    library = tomllib.loads((ROOT / "libs" / "framework" / "pyproject.toml").read_text())["project"]["version"]
+    assert about["version"] == about["appVersion"] == library
 
 
 def test_readme_is_current() -> None:

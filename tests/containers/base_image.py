@@ -94,6 +94,8 @@ def make_archive(prefix: Path, archive: Path) -> None:
         run("chroot", str(root), "/usr/local/bin/python3", "-m", "ensurepip", "--default-pip")
         draft = archive.with_suffix(".new")
         run("tar", "--create", f"--file={draft}", f"--directory={root}", ".")
+        for stale in archive.parent.glob("base-image-*.tar"):
+            stale.unlink()
         draft.replace(archive)
 
 
