@@ -63,9 +63,9 @@ async def test_connections_in_the_accept_queue_are_served(serve) -> None:
     for client in clients:
         reader, writer = await asyncio.open_connection(sock=client)
         head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 OK")
-        assert b"connection: close" in head
         writer.close()
+        assert head.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in head
     assert await drain == 0
 
 
