@@ -1,0 +1,118 @@
+"""The management app through its own server (missions K1, K10)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from fairlead.management.app import build_management_app
+from fairlead.management.fleet import FleetStatus, WorkerStatus
+from fairlead.telemetry.metrics import Snapshot
+from fairlead.testing import AsyncTestClient
+from fairlead.workers.messages import CheckResult, WorkerState
+
+SICK = CheckResult("database", "readiness", critical=True, error="connection refused", duration_s=0.5)
+
+
+class Fleet:
+    """One worker whose state the test sets."""
+
+    def __init__(self) -> None:
+        self.worker = WorkerStatus(0, WorkerState.READY, pid=7, restarts=2, silent_s=0.25, uptime_s=60.0, checks=())
+        self.draining = False
+
+    def status(self) -> FleetStatus:
+        """As it was set."""
+        return FleetStatus("shop", self.draining, 30.0, 60.0, (self.worker,))
+
+    async def metrics(self) -> Snapshot:
+        """One counter of the service's own."""
+        return {
+            "orders_total": {
+                "kind": "counter",
+                "help": "Orders.",
+                "labels": [],
+                "bounds": [],
+                "combine": "sum",
+                "series": [([], 3)],
+            }
+        }
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """A fleet that is well."""
+    return Fleet()
+
+
+@pytest.fixture
+async def client(fleet: Fleet) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of its management app."""
+    async with AsyncTestClient(build_management_app(fleet)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("probe", ["startupz", "livez", "readyz"])
+async def test_a_probe_is_a_word(client: httpx.AsyncClient, probe: str) -> None:
+    """K1: short and plain, never from a cache; HEAD works too."""
+    response = await client.get(f"/{probe}")
+    assert (response.status_code, response.text) == (200, "ok\n")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert response.headers["cache-control"] == "no-store"
+    assert (await client.head(f"/{probe}")).status_code == 200
+
+
+async def test_a_refusal_is_503_with_its_reason(client: httpx.AsyncClient, fleet: Fleet) -> None:
+    """K1: `kubectl describe` shows the body."""
+    fleet.draining = True
+    response = await client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "draining\n")
+    assert (await client.get("/livez")).status_code == 200
+
+
+@pytest.mark.parametrize(("query", "accept"), [("?verbose", "*/*"), ("?verbose=1", "*/*"), ("", "application/json")])
+async def test_detail_is_json_on_request(client: httpx.AsyncClient, fleet: Fleet, query: str, accept: str) -> None:
+    """K1: every worker with its state, beat and checks."""
+    fleet.worker = WorkerStatus(0, WorkerState.READY, pid=7, restarts=2, silent_s=0.25, checks=(SICK,))
+    response = await client.get(f"/readyz{query}", headers={"accept": accept})
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/json"
+    document = response.json()
+    assert (document["ok"], document["reason"], document["name"]) == (False, "database: connection refused", "shop")
+    worker = document["workers"][0]
+    assert (worker["state"], worker["pid"], worker["restarts"]) == ("ready", 7, 2)
+    assert worker["checks"] == [
+        {"name": "database", "kind": "readiness", "critical": True, "error": "connection refused", "duration_s": 0.5}
+    ]
+
+
+async def test_metrics_are_the_services_and_the_workers(client: httpx.AsyncClient) -> None:
+    """K10: one page for both, in Prometheus' text format."""
+    response = await client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = response.text.splitlines()
+    for line in (
+        "orders_total 3",
+        'fairlead_workers{state="ready"} 1',
+        'fairlead_workers{state="failed"} 0',
+        'fairlead_worker_restarts_total{worker="0"} 2',
+        'fairlead_worker_silence_seconds{worker="0"} 0.25',
+        "fairlead_draining 0",
+    ):
+        assert line in lines
+
+
+async def test_openmetrics_is_served_to_whoever_asks(client: httpx.AsyncClient) -> None:
+    """K10: Prometheus prefers it."""
+    response = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    assert response.text.endswith("# EOF\n")
+
+
+async def test_anything_else_is_not_here(client: httpx.AsyncClient) -> None:
+    """The port has four paths, and they are read only."""
+    assert (await client.get("/")).status_code == 404
+    assert (await client.post("/readyz")).status_code == 405
