@@ -87,6 +87,7 @@ BROKEN_RULES = {
     "reserved bit 3 of a ping": (client_frame(PING, b"a", bits=0x10), 1002),
     "opcode 3": (client_frame(0x3, b"a"), 1002),
     "opcode 15": (client_frame(0xF), 1002),
+    "opcode 15, announced only": (b"\xff\xff", 1002),
     "fragmented ping": (client_frame(PING, b"a", fin=False), 1002),
     "ping of 126 bytes": (client_frame(PING, b"a" * 126), 1002),
     "continuation of nothing": (client_frame(CONT, b"a"), 1002),

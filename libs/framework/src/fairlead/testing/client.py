@@ -19,6 +19,7 @@ included); there is no thread, so that a debugger, a deadline and an exception w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
@@ -194,6 +195,8 @@ class _Bridge(httpx.BaseTransport):
         return self._runner
 
     def __enter__(self) -> _Bridge:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("TestClient is for sync code; in async code use AsyncTestClient")
         self._runner = LoopRunner(self._loop)
         try:
             self._runner.call(self._client.__aenter__())

@@ -1,7 +1,8 @@
 """The time that a phase of a test may take: an alarm that ends it and, behind that, a last resort that ends the run.
 
 How it works, in the order in which the three lines of defence act:
-1. An async step is ended by its own loop (`LoopRunner.call`), which still turns: the failure shows every task.
+1. An async step, also one of a sync test client, is ended by its own loop (`LoopRunner.call`), which still turns: the
+   failure shows every task.
 2. Code that blocks, in a sync test or inside the loop, is interrupted by SIGALRM `ALARM_AFTER_S` later: the handler
    raises in the blocked frame, so the test's traceback ends in the very line. Only where SIGALRM exists (not on
    Windows) and only on the main thread.
@@ -27,6 +28,9 @@ ALARM_AFTER_S = 0.5
 """The loop's own timer comes first, because it can still say what each task waits for."""
 
 
+_running: list[Deadline] = []
+
+
 class DeadlineExceeded(BaseException):
     """A phase of a test took longer than it may. Like pytest's own outcomes it is no `Exception`: the code under test
     must not swallow it."""
@@ -47,6 +51,7 @@ class Deadline:
         return None if self._expires_at is None else max(self._expires_at - time.monotonic(), 0.0)
 
     def __enter__(self) -> Deadline:
+        _running.append(self)
         if self.seconds is not None and _alarm_is_free():
             self._previous = signal.signal(signal.SIGALRM, self._on_alarm)
             signal.setitimer(signal.ITIMER_REAL, self.seconds + ALARM_AFTER_S)
@@ -54,6 +59,7 @@ class Deadline:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _running.remove(self)
         self.disarm()
 
     def disarm(self) -> None:
@@ -72,10 +78,14 @@ class Deadline:
 
 
 def lift() -> None:
-    """Disarm the deadline that is running, if any: a debugger has been entered and someone is reading."""
-    owner = getattr(signal.getsignal(signal.SIGALRM), "__self__", None) if hasattr(signal, "SIGALRM") else None
-    if isinstance(owner, Deadline):
-        owner.disarm()
+    """Disarm what is running: a debugger has been entered and someone is reading."""
+    for deadline in _running:
+        deadline.disarm()
+
+
+def running() -> Deadline | None:
+    """The deadline of the phase that is running; None outside of a test."""
+    return _running[-1] if _running else None
 
 
 def _alarm_is_free() -> bool:

@@ -17,7 +17,7 @@ import importlib.util
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from fairlead.testing.deadline import Deadline, DeadlineExceeded
+from fairlead.testing.deadline import Deadline, DeadlineExceeded, running
 from fairlead.testing.stacks import describe_task, describe_tasks
 
 T = TypeVar("T")
@@ -47,22 +47,20 @@ class LoopRunner:
         self._steps: asyncio.Queue[tuple[Coroutine[Any, Any, Any], asyncio.Future[Any]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
 
-    def call(self, coroutine: Coroutine[Any, Any, T], deadline: Deadline | None = None) -> T:
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run `coroutine` to its end and return its result.
 
-        Raises what the coroutine raises, and `DeadlineExceeded` past the deadline: the coroutine is then cancelled and
-        left behind, so that one that swallows its cancellation cannot hold up the run.
+        Raises what the coroutine raises, and `DeadlineExceeded` past the deadline of the running test: the coroutine is
+        then cancelled and left behind, so that one that swallows its cancellation cannot hold up the run.
         """
         if asyncio._get_running_loop() is not None:
             coroutine.close()
-            raise RuntimeError(
-                "an event loop runs here already: name an async fixture as a parameter of the test; "
-                "in async code use AsyncTestClient"
-            )
+            raise RuntimeError("async code runs here already: name an async fixture as a parameter of the test")
         if self._worker is None:
             self._worker = self.loop.create_task(self._work(), name="test")
         outcome: asyncio.Future[T] = self.loop.create_future()
         self._steps.put_nowait((coroutine, outcome))
+        deadline = running()
         if deadline is None or deadline.remaining_s is None:
             return self.loop.run_until_complete(outcome)
         timer = self.loop.call_later(deadline.remaining_s, self._abandon, outcome, deadline)

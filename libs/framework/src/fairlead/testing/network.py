@@ -53,6 +53,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         if not isinstance(self._transport, MemoryTransport):
+            self._writer.close()
             raise httpcore.ConnectError("a live test server speaks no TLS")
         self._transport.pretend_tls()  # in memory there is nobody to hide from
         return self

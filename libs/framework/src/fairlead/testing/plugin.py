@@ -35,7 +35,6 @@ from fairlead.testing.deadline import Deadline, lift
 from fairlead.testing.loop import LOOPS, LoopRunner
 
 RUNNER = pytest.StashKey[LoopRunner]()
-DEADLINE = pytest.StashKey[Deadline]()
 STDERR = pytest.StashKey[int]()
 
 LAST_RESORT_S = 15.0
@@ -129,7 +128,7 @@ def _runner(item: pytest.Item) -> LoopRunner:
 
 
 def _call(item: pytest.Item, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return _runner(item).call(coroutine, item.stash.get(DEADLINE, None))
+    return _runner(item).call(coroutine)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -257,8 +256,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def _phase(item: pytest.Item) -> Deadline:
-    deadline = item.stash[DEADLINE] = Deadline(_seconds(item))
-    return deadline
+    return Deadline(_seconds(item))
 
 
 def pytest_enter_pdb() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httpx
 import msgspec
@@ -177,8 +177,7 @@ class WebsocketClient(asyncio.Protocol):
     # --- for the transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         request = self._protocol.connect()
         for name, value in self._headers:
             request.headers[name] = value

@@ -154,6 +154,10 @@ class Inbox:
         need = HEADER_BYTES
         while end - at >= HEADER_BYTES and not (self.is_held or sink.is_deaf):
             first, second = buffer[at], buffer[at + 1]
+            if second < 0x80 or first & 0xF not in _OPCODES:
+                sink.receive_other(buffer[at:])
+                at = end
+                break
             length = second & 0x7F
             start = at + 6  # of the payload, behind a mask of 4 bytes
             if length > 125:
@@ -163,7 +167,7 @@ class Inbox:
                     break
                 length = int.from_bytes(buffer[at + 2 : at + 2 + width], "big")
                 start += width
-            if second < 0x80 or first & 0xF not in _OPCODES or length > sink.limit:
+            if length > sink.limit:
                 sink.receive_other(buffer[at:])
                 at = end
                 break
