@@ -183,7 +183,8 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     # Lifecycle, called by the worker and by the test client
 
     async def startup(self) -> None:
-        """Run the `before_server_start` listeners."""
+        """Run the `before_server_start` listeners, then start the tasks that were added while the application was built."""
+        self.tasks.open()
         await self.lifecycle.run("before_server_start", self)
         self.tasks.start(self)
 

@@ -20,18 +20,21 @@ class TaskRegistry:
         self._named: dict[str, asyncio.Task[Any]] = {}
         self._running: dict[asyncio.Task[Any], None] = {}
         self._waiting: list[tuple[TaskSource, str | None]] = []
+        self._open = False
 
     def add(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any] | None:
-        """Start a coroutine, or a function that takes the app or nothing; before the loop runs it is kept until `start`."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        """Start a coroutine, or a function that takes the app or nothing; before `open` it is kept until `start`."""
+        if not self._open:
             self._waiting.append((source, name))
             return None
         return self._start(source, name, app)
 
+    def open(self) -> None:
+        """The application is starting: from here on tasks that are added start at once."""
+        self._open = True
+
     def start(self, app: Any) -> None:
-        """Start what was added before there was a loop."""
+        """Start what was added before: what the listeners have opened is there now."""
         waiting, self._waiting = self._waiting, []
         for source, name in waiting:
             self._start(source, name, app)
