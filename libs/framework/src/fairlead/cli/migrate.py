@@ -7,9 +7,11 @@ import asyncio
 
 import msgspec
 
+from fairlead.cli.target import import_from_here
 from fairlead.config import Config
 from fairlead.errors import ConfigurationError
 from fairlead.settings import Secret, load_settings
+from fairlead.workers.configuration import configure_logs
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,15 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Migrate, and say what was done."""
-    package = arguments.package or str(Config.from_environment().TARGET).partition(":")[0].partition(".")[0]
+    """Migrate. What is done, or that nothing was to do, is in the log."""
+    config = Config.from_environment()
+    package = arguments.package or str(config.TARGET).partition(":")[0].partition(".")[0]
     if not package:
         raise ConfigurationError("nothing to migrate: name a package, or set FAIRLEAD_TARGET")
     settings = load_settings(DatabaseSettings)
+    stream = configure_logs(config, package)
+    import_from_here()
     try:
         from fairlead.postgres.migrations import upgrade
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{error.name} is not installed: pip install 'fairlead[postgres]'") from None
-    applied = asyncio.run(upgrade(package, settings.database_url))
-    print(f"{package}: applied {', '.join(applied)}" if applied else f"{package}: nothing to do")
+    try:
+        asyncio.run(upgrade(package, settings.database_url))
+    finally:
+        stream.flush()
     return 0

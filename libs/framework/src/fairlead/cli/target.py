@@ -12,7 +12,7 @@ from fairlead.config import Config
 from fairlead.workers.configuration import apply_options
 from fairlead.workers.target import load_target
 
-__all__ = ["add_target", "finalised_app", "target_of"]
+__all__ = ["add_target", "finalised_app", "import_from_here", "target_of"]
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,16 @@ def target_of(arguments: argparse.Namespace) -> str:
     return arguments.target or str(Config.from_environment().TARGET)
 
 
-def finalised_app(arguments: argparse.Namespace) -> App[Any, Any]:
-    """Import the target in this process and compose its routes. The current folder can be imported from."""
+def import_from_here() -> None:
+    """Let the current folder be imported from, as `python -m` does; an installed script does not."""
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.insert(0, folder)
+
+
+def finalised_app(arguments: argparse.Namespace) -> App[Any, Any]:
+    """Import the target in this process and compose its routes."""
+    import_from_here()
     app = load_target(target_of(arguments))
     apply_options(app, {})
     app.finalise()
