@@ -73,7 +73,7 @@ policy: setup-dev $(POLICY)/installed ## Judge image, charts and workflows with 
 $(POLICY)/installed: requirements/policy.txt
 	@echo "Policy tools: about 100 locked packages …"
 	@$(PYTHON) -m venv --clear $(POLICY)
-	@$(POLICY)/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@$(POLICY)/bin/pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	@touch $@
 
 lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojects; UPGRADE=1 takes newer versions
