@@ -349,7 +349,7 @@ def test_requesting_an_async_fixture_from_running_code_is_refused(project: pytes
         """,
     )
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*name it as a parameter*"])
+    result.stdout.fnmatch_lines(["*name an async fixture as a parameter*"])
 
 
 def test_fixture_methods_see_the_instance_of_the_test(project: pytest.Pytester) -> None:
@@ -434,17 +434,73 @@ def test_unknown_mode_is_a_usage_error(project: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*fairlead_async: expected auto or strict*"])
 
 
-def test_loading_the_plugin_loads_no_framework(project: pytest.Pytester) -> None:
-    """The plugin is loaded in every project that has Fairlead installed, so it imports only its own package."""
+def test_loading_the_plugin_loads_little(project: pytest.Pytester) -> None:
+    """The plugin is loaded in every project that has Fairlead installed: neither server nor clients come with it."""
     result = run_alone(
         project,
         """
         import sys
 
         def test_modules():
-            loaded = {name for name in sys.modules if name.startswith("fairlead.")}
-            assert all(name.startswith("fairlead.testing") for name in loaded), loaded
+            loaded = [name for name in sys.modules if name.startswith(("fairlead.server", "fairlead.testing.client"))]
+            assert loaded == []
             assert "httpx" not in sys.modules
         """,
     )
     result.assert_outcomes(passed=1)
+
+
+def test_clients_as_fixtures(project: pytest.Pytester) -> None:
+    """T7: a project that has a fixture `app` has clients of it, for async and for sync tests."""
+    result = run(
+        project,
+        """
+        import pytest
+        from fairlead import App, text
+
+        @pytest.fixture
+        def app():
+            app = App("sample")
+            app.add_route(lambda request: text("Hello"), "/", name="hello")
+            return app
+
+        async def test_async(app_client):
+            assert (await app_client.get("/")).text == "Hello"
+
+        def test_sync(sync_app_client):
+            assert sync_app_client.get("/").text == "Hello"
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_sync_client_ends_at_the_deadline(project: pytest.Pytester, loop: str) -> None:
+    """T7: a sync test whose client waits for an answer that never comes fails at its deadline, on both loops."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed")
+    result = run_alone(
+        project,
+        f"""
+        import asyncio
+        import pytest
+        from fairlead import App
+        from fairlead.testing import TestClient
+
+        app = App("sample")
+
+        @app.get("/")
+        async def the_handler_that_hangs(request):
+            await asyncio.Event().wait()
+
+        @pytest.mark.deadline(0.3)
+        def test_hangs():
+            with TestClient(app, loop={loop!r}) as client:
+                client.get("/", timeout=None)
+
+        def test_next():
+            pass
+        """,
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["*no end within 0.3 s*"])

@@ -12,12 +12,14 @@ It is registered under the entry point `pytest11`; installing `fairlead[testing]
 - The loop is uvloop where installed, else asyncio's; `fairlead_loop` in the ini file or `--fairlead-loop` chooses, and
   `@pytest.mark.event_loop("uvloop", "asyncio")` runs a test once on each.
 
+- Fixtures `app_client` (an `AsyncTestClient`) and `sync_app_client` (a `TestClient`) run the app of the project's own
+  fixture `app`.
+
 Beside other plugins: with `fairlead_async = auto` (the default) only tests that nobody else claims are taken: none that
 carries the marker `asyncio`, `anyio` or `trio`, and none at all while `asyncio_mode` or `anyio_mode` is `auto`. With
 `fairlead_async = strict` only tests with the marker `fairlead` are.
 
-The plugin imports nothing of the framework beyond this package, so that loading it costs nothing in projects that only
-have Fairlead installed.
+Loading the plugin loads neither server nor clients, so that it costs little in projects that only have Fairlead installed.
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ import faulthandler
 import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fairlead.testing.deadline import Deadline, lift
 from fairlead.testing.loop import LOOPS, LoopRunner
+
+if TYPE_CHECKING:
+    from fairlead.testing.client import AsyncTestClient, TestClient
 
 RUNNER = pytest.StashKey[LoopRunner]()
 STDERR = pytest.StashKey[int]()
@@ -211,6 +216,27 @@ def _sync_fixture(item: pytest.Item, function: Callable[..., Any]) -> Callable[.
         pytest.fail(f"async fixture {function.__name__!r} yields more than once", pytrace=False)
 
     return generate
+
+
+# --- fixtures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def app_client(app: Any) -> AsyncIterator[AsyncTestClient]:
+    """An async client of the project's `app` fixture; the app runs from here to the end of the test."""
+    from fairlead.testing.client import AsyncTestClient
+
+    async with AsyncTestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def sync_app_client(app: Any) -> Iterator[TestClient]:
+    """A sync client of the project's `app` fixture; the app runs from here to the end of the test."""
+    from fairlead.testing.client import TestClient
+
+    with TestClient(app) as client:
+        yield client
 
 
 # --- deadlines ---------------------------------------------------------------------------------------------------
