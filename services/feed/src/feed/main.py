@@ -6,7 +6,6 @@ from typing import Any
 
 from fairlead import App
 from fairlead.settings import load_settings
-
 from feed.service import build_app
 from feed.settings import Settings
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from fairlead import App, redis
 from fairlead.channels.redis import RedisBackend
-
 from feed.api.page import page
 from feed.api.products import products
 from feed.domain.live import LiveProducts
@@ -18,7 +17,7 @@ __all__ = ["build_app"]
 def build_app(settings: Settings) -> App[Any, Any]:
     """The app. Without Redis it is not ready (503 on the probe), but its page and its open websockets stay, and catch up."""
     app: App[Any, Any] = App("feed")
-    live = LiveProducts(RedisBackend(redis.attach(app, settings.redis_url.reveal())))
+    live = LiveProducts(RedisBackend(redis.attach(app, settings.redis_url)))
     app.ctx.live = live
     app.health.add("stream", live.reader.check)
     app.add_task(live.run, name="live products")

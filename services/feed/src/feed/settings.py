@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from fairlead.cors import is_origin
 from fairlead.settings import Secret
-from msgspec import Struct
 
 __all__ = ["Settings"]
 

@@ -67,6 +67,8 @@ class StreamReader:
         preload: int = 1000,
     ) -> None:
         self.state = ReaderState.STARTING
+        self.live = asyncio.Event()
+        """Set while the state is LIVE, for those who want to wait for it."""
         self._stream = stream
         self._fanout = fanout
         self._render = render
@@ -153,4 +155,8 @@ class StreamReader:
             level = logging.WARNING if state is ReaderState.STALE else logging.INFO
             logger.log(level, "stream %s: %s → %s%s", self._stream.name, self.state.value, state.value, cause)
             self.state = state
+            if state is ReaderState.LIVE:
+                self.live.set()
+            else:
+                self.live.clear()
             self._on_state(state)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
 from fairlead import Blueprint, HTTPResponse, Request, html
 
 __all__ = ["page"]

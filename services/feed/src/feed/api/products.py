@@ -10,7 +10,6 @@ from fairlead import Blueprint, Request
 from fairlead.channels import StreamPosition
 from fairlead.errors import BadRequest
 from fairlead.websocket import Websocket
-
 from feed.domain.live import LiveProducts
 
 __all__ = ["products"]

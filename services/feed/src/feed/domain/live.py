@@ -9,7 +9,6 @@ from typing import Final
 
 from fairlead.channels import Fanout, Presence, ReaderState, StreamPosition, StreamReader, Subscription
 from fairlead.channels.redis import RedisBackend
-
 from feed.domain import messages
 
 __all__ = ["LiveProducts"]
@@ -26,9 +25,7 @@ class LiveProducts:
 
     def __init__(self, backend: RedisBackend) -> None:
         self.fanout = Fanout(gap_notice=messages.GAP)
-        self.reader = StreamReader(
-            backend.stream(STREAM), self.fanout, render=messages.change, on_state=self._show_state
-        )
+        self.reader = StreamReader(backend.stream(STREAM), self.fanout, render=messages.change, on_state=self._show_state)
         self.presence = Presence(backend.tally(TALLY), on_change=self._show_viewers)
 
     async def run(self) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 import msgspec
+
 from fairlead.channels import Entry
 
 __all__ = ["GAP", "LIVE", "STALE", "change", "viewers"]

@@ -162,7 +162,7 @@ export class ProductDialog {
       }
       check({
         name: name.trim() ? "" : "What is it called?",
-        sku: /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(sku.trim()) ? "" : "Letters, digits, dots and hyphens, as in ROPE-HEMP-20.",
+        sku: /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(sku.trim()) ? "" : "Letters, digits, dots and hyphens only.",
         price: complaint,
         stock: /^\d{1,9}$/.test(stock.trim()) ? "" : "How many are there?",
       });

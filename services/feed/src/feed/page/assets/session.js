@@ -14,6 +14,7 @@ import { Problem, request } from "./problem.js";
 
 const KEY = "fairlead.session";
 const MARGIN_MS = 10_000;
+const TAKEN = "There seems to be an account with this address already. Sign in with its password";
 
 export class Session extends EventTarget {
   #email = "";
@@ -49,7 +50,12 @@ export class Session extends EventTarget {
 
   async signUp(email, password) {
     await request(`${AUTH_URL}/v1/accounts`, { method: "POST", body: { email, password } });
-    await this.signIn(email, password);
+    try {
+      await this.signIn(email, password);
+    } catch (error) {
+      // auth tells nobody which addresses are taken: it accepts the registration, and then knows another password
+      throw error.status === 401 ? new Problem(409, { detail: TAKEN }) : error;
+    }
   }
 
   async signIn(email, password) {
@@ -62,7 +68,14 @@ export class Session extends EventTarget {
     this.#changed();
   }
 
+  /** Forget the tokens, here at once and at auth as soon as it can be reached. */
   signOut() {
+    const refreshToken = this.#refreshToken;
+    this.#forget();
+    request(`${AUTH_URL}/v1/token/revoke`, { method: "POST", body: { refresh_token: refreshToken } }).catch(() => {});
+  }
+
+  #forget() {
     sessionStorage.removeItem(KEY);
     this.#release?.();
     this.#release = null;
@@ -105,7 +118,7 @@ export class Session extends EventTarget {
       this.#keep(value, read()?.name ?? "");
     } catch (error) {
       if (error.status >= 400 && error.status < 500 && error.status !== 429) {
-        this.signOut();
+        this.#forget();
         throw new Problem(401, { detail: "Your session has ended. Please sign in again" });
       }
       throw error;
