@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 
 import msgspec
 
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("nothing to migrate: name a package, or set FAIRLEAD_TARGET")
     settings = load_settings(DatabaseSettings)
     stream = configure_logs(config, package)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it narrates each of its plugins
     import_from_here()
     try:
         from fairlead.postgres.migrations import upgrade

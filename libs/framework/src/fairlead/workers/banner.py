@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator
 
-from fairlead import __version__
+import fairlead
 from fairlead.telemetry.logging import LogStream
 from fairlead.workers.cgroup import WorkerCount
 from fairlead.workers.messages import Changed
@@ -26,7 +26,7 @@ def announce(stream: LogStream, greeting: Changed, *, mode: str, workers: Worker
         "workers": f"{workers.count} ({workers.reason})",
         "serving": f"http://{address}",
         "management": f"http://{management}",
-        "versions": f"fairlead {__version__}, Python {platform.python_version()}, {greeting.loop}",
+        "versions": f"fairlead {fairlead.__version__}, Python {platform.python_version()}, {greeting.loop}",
     }
     if stream.format == "json":
         logger.info("service is ready", extra={"app": greeting.name, "debug": greeting.debug, **facts})
