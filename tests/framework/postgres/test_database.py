@@ -9,8 +9,7 @@ import pytest
 from fairlead.errors import ConfigurationError, ServiceUnavailable
 from fairlead.postgres import Database
 from fairlead.settings import Secret
-
-from .conftest import Wire
+from fairlead.testing.wire import Wire
 
 TABLE = "CREATE TABLE item (id int PRIMARY KEY, name text)"
 

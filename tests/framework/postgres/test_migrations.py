@@ -9,8 +9,9 @@ import pytest
 from fairlead.postgres import Database
 from fairlead.postgres.migrations import ADVISORY_LOCK, MigrationError, current_revision, upgrade
 from fairlead.settings import Secret
+from fairlead.testing.wire import Wire
 
-from .conftest import MakePackage, Wire, write_revision
+from .conftest import MakePackage, write_revision
 
 CREATE = "CREATE TABLE item (id int PRIMARY KEY)"
 ALTER = "ALTER TABLE item ADD COLUMN name text"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -21,29 +20,13 @@ from fairlead import App
 from fairlead.auth import Principal, TokenVerifier
 from fairlead.auth.keys import KeySet
 from fairlead.postgres.migrations import upgrade
-from fairlead.server import Server
 from fairlead.settings import Secret
+from fairlead.testing import AppServer
 
 ISSUER: Final = "https://auth.example"
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 PASSWORD: Final = "correct horse battery"
 EMAIL: Final = "owner@example.com"
-
-
-@asynccontextmanager
-async def serving(app: App[Any, Any]) -> AsyncIterator[str]:
-    """The app as a worker runs it, on a free port; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = Server(app.finalise(), [listening], limits=app.config.limits())
-        await app.startup()
-        await server.start()
-        await app.started()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            await app.stopping()
-            await server.drain(asyncio.get_running_loop().time() + 5)
-            await app.shutdown()
 
 
 class Auth:
@@ -127,7 +110,9 @@ async def open_auth(database_url: str, signing_key_file: Path) -> AsyncIterator[
         async def start(**changes: Any) -> Auth:
             defaults = {"database_url": Secret(database_url), "issuer": ISSUER, "signing_key_file": signing_key_file}
             app = build_app(Settings(**{**defaults, **changes}))
-            return Auth(app, await stack.enter_async_context(serving(app)), stack)
+            server = await stack.enter_async_context(AppServer(app, live=True))
+            host, port = server.address
+            return Auth(app, f"http://{host}:{port}", stack)
 
         yield start
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -76,18 +77,23 @@ def build_app(settings: Settings) -> App[Any, Any]:
         hasher.close()
 
     app.after_server_stop(close_hasher)
-    app.add_task(lambda: _purge(attempts, session_store), name="purge")
+
+    async def purge() -> None:
+        await attempts.purge()
+        await session_store.purge()
+
+    app.ctx.purge = purge
+    app.add_task(lambda: _regularly(purge), name="purge")
     for blueprint in (accounts, tokens, jwks):
         app.blueprint(blueprint)
     return app
 
 
-async def _purge(attempts: AttemptStore, sessions: SessionStore) -> None:
-    """Forget, once a minute, what has expired. Every worker does; that there is nothing left to do costs nothing."""
+async def _regularly(purge: Callable[[], Awaitable[None]]) -> None:
+    """Forget, once a minute, what has expired. Every worker does; finding nothing left to do costs nothing."""
     while True:
         await asyncio.sleep(PURGE_INTERVAL_S)
         try:
-            await attempts.purge()
-            await sessions.purge()
+            await purge()
         except ServiceUnavailable as error:
             logger.info("expired sessions stay until PostgreSQL is back: %s", error)
