@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from fairlead.local.ports import free_port
+from fairlead.local.ports import free_port, holder
 
 SERVICE = """
 import asyncpg
@@ -191,8 +191,7 @@ async def test_taken_ports(checkout: Checkout) -> None:
     port, management_port = checkout.ports["harbour"]
     with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", management_port)):
         up = await checkout.up()
-        holder = f"pid {os.getpid()}, {psutil.Process().name()}"
-        expected = [f"fairlead: port {each}, needed by harbour, is taken by {holder}" for each in checkout.ports["harbour"]]
+        expected = [f"fairlead: port {each}, needed by harbour, is taken by {holder(each)}" for each in checkout.ports["harbour"]]
         assert expected == (await rest(up)).splitlines()
     assert 1 == up.returncode
     assert not (checkout.root / ".local" / "postgresql").exists()

@@ -6,7 +6,7 @@
     management-port = 9002
     needs = ["postgres", "redis"]          # gives DATABASE_URL (a database of its own) and REDIS_URL
     migrations = "catalog"                 # the package for `fairlead migrate`
-    seed = "catalog.seed"                  # a module that fills an empty database, run after that
+    seed = "catalog.seed"                  # a module that fills an empty database, run once after that
     after = ["auth"]                       # started after these, stopped before them
     note = "products"                      # a word in the table of addresses
 

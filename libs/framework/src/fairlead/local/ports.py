@@ -9,6 +9,7 @@ import psutil
 __all__ = ["LOOPBACK", "free_port", "holder", "is_taken"]
 
 LOOPBACK = "127.0.0.1"
+COMMAND_WIDTH = 60
 
 
 def free_port() -> int:
@@ -33,11 +34,17 @@ def is_taken(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens on `port`, as "pid 123, nginx"; "another process" when this user may not know."""
+    """Who listens on `port`, as "pid 123 (nginx -g daemon off)"; "another process" when this user may not know."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                return f"pid {connection.pid}, {psutil.Process(connection.pid).name()}"
+                return f"pid {connection.pid} ({_command(connection.pid)})"
     except psutil.Error:
         pass
     return "another process"
+
+
+def _command(pid: int) -> str:
+    program, *arguments = psutil.Process(pid).cmdline() or ["?"]
+    words = " ".join([program.rpartition("/")[2], *arguments])
+    return words if len(words) <= COMMAND_WIDTH else f"{words[:COMMAND_WIDTH]}…"

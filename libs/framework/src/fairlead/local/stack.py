@@ -42,6 +42,8 @@ READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 """More than a service's own GRACEFUL_SHUTDOWN_TIMEOUT (15 s) and its listeners take; then it is killed."""
 POLL_S: Final = 0.1
+SEEDED: Final = "seeded"
+"""The file that remembers the seed: who empties a catalogue wants it empty."""
 SETTLE_S: Final = 0.2
 """The services' own greetings come before the table, which is the last thing that one sees."""
 
@@ -151,8 +153,10 @@ class Stack:
         if service.migrations is not None:
             with self._console.step(service.name, "migrated"):
                 await self._run(service, "migration", _fairlead("migrate", service.migrations), environment)
-        if service.seed is not None:
+        seeded = self._data / service.name / SEEDED
+        if service.seed is not None and not seeded.exists():
             await self._run(service, "seed", [sys.executable, "-m", service.seed], environment)
+            seeded.touch()
 
     async def _run(self, service: Service, what: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         status, lines = await run_to_end(command, environment=environment)
