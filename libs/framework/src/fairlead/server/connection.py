@@ -295,7 +295,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _keep(self, data: bytes) -> None:
         """Keep what came while a request is being handled, and stop reading when that is much."""
-        if data:
+        if data and self.session is not None:  # frames that came in one packet with the handshake
+            self.session.data_received(data)
+        elif data:
             self._buffer += data
             if len(self._buffer) > self.shared.limits.max_pipelined_bytes:
                 self.transport.pause_reading()
