@@ -39,8 +39,8 @@ def parse_pairs(
     """Decode `a=1&b=2` into pairs. Raises `BadRequest` (400) past `MAX_FIELDS` and for undecodable bytes in strict mode."""
     if "%" not in text and "+" not in text and text.isascii() and text.count("&") < MAX_FIELDS:
         # PERF: nothing to unquote, a fifth of the time
-        pairs = [(name, value) for name, _, value in (piece.partition("=") for piece in text.split("&"))]
-        return [(name, value) for name, value in pairs if value or (keep_blank_values and name)]
+        pieces = (piece.partition("=") for piece in text.split("&") if piece)
+        return [(name, value) for name, _, value in pieces if value or keep_blank_values]
     try:
         return parse_qsl(
             text, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors, max_num_fields=MAX_FIELDS
