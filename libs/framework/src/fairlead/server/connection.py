@@ -600,5 +600,6 @@ class HttpConnection(asyncio.Protocol):
     def drain(self) -> None:
         """The server is stopping: answer what is under way with `Connection: close`. A connection that was idle ends at once."""
         self.final = True
-        if self.state is IDLE and self.idle_since < CLOCK.now - 1:
+        last_used = max(self.idle_since, self.deadline - self.shared.limits.keep_alive_timeout_s)
+        if self.state is IDLE and last_used < CLOCK.now - 1:
             self.transport.close()
