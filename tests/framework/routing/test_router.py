@@ -1,0 +1,170 @@
+"""Routing: which handler for which path and method, with which parameters (S)."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date
+from typing import Any
+
+import pytest
+
+from fairlead.errors import MethodNotAllowed, NotFound
+from fairlead.http.head import Head
+from fairlead.request import Request
+from fairlead.routing import Route, RouteExists, Router
+
+
+def make_router(*paths: str | tuple[str, str], **options: Any) -> Router:
+    """A router with GET (or the given method) routes; each is named as it is written."""
+    router = Router()
+    for given in paths:
+        method, path = given if isinstance(given, tuple) else ("GET", given)
+        router.add(Route(f"{method} {path}", path, router.parse(path), [method], lambda request: None, **options))
+    router.finalise()
+    return router
+
+
+def find(router: Router, target: str, method: str = "GET") -> tuple[str, list[Any] | None]:
+    """Name of the route and values of its parameters."""
+    request: Request[Any, Any] = Request(None, None, method.encode(), target.encode(), Head(b"\r\nHost: a"), b"")  # type: ignore[arg-type]
+    route = router.find(request)
+    return route.name, request.route_parameters
+
+
+@pytest.mark.parametrize(
+    ("label", "good", "value", "bad"),
+    [
+        ("", "x%20y", "x y", ""),
+        ("str", "caf%C3%A9", "café", "%FF"),
+        ("int", "-12", -12, "1.0"),
+        ("float", "1.5", 1.5, "nan"),
+        ("alpha", "abcXYZ", "abcXYZ", "a1"),
+        ("slug", "a-b-1", "a-b-1", "A--b"),
+        ("ymd", "2026-02-28", date(2026, 2, 28), "2026-02-30"),
+        ("uuid", "123e4567-e89b-12d3-a456-426655440000", uuid.UUID("123e4567-e89b-12d3-a456-426655440000"), "123e4567"),
+        ("[a-z]{3}", "abc", "abc", "abcd"),
+        (r"(?P<p>[a-z]+)\.txt", "abc.txt", "abc", "abc.md"),
+    ],
+)
+def test_parameter_types(label: str, good: str, value: Any, bad: str) -> None:
+    """Each type converts what fits, and is no route for what doesn't: at the end of a path and within it."""
+    pattern = f"<p:{label}>" if label else "<p>"
+    router = make_router(f"/last/{pattern}", f"/within/{pattern}/end")
+    assert find(router, f"/last/{good}?q=1")[1] == [value]
+    assert find(router, f"/within/{good}/end")[1] == [value]
+    for target in (f"/last/{bad}", f"/within/{bad}/end"):
+        with pytest.raises(NotFound):
+            find(router, target)
+
+
+def test_path_and_strorempty() -> None:
+    """`path` takes the rest with its slashes, `strorempty` also nothing."""
+    router = make_router("/files/<p:path>", "/maybe/<p:strorempty>")
+    assert find(router, "/files/a/b%20c/d") == ("GET /files/<p:path>", ["a/b c/d"])
+    assert find(router, "/maybe/")[1] == [""]
+    assert find(router, "/maybe/x")[1] == ["x"]
+    with pytest.raises(NotFound):
+        find(router, "/files/")
+
+
+def test_literals_win_over_parameters_and_narrow_types_over_wide() -> None:
+    """A literal is tried first, then types by rank; a branch that leads nowhere is left again."""
+    router = make_router("/a/<x>", "/a/<x:int>", "/a/me", ("POST", "/a/me"), "/a/<x:int>/b", "/a/<x>/c", "/<p:path>")
+    assert find(router, "/a/me")[0] == "GET /a/me"
+    assert find(router, "/a/7")[0] == "GET /a/<x:int>"
+    assert find(router, "/a/x")[0] == "GET /a/<x>"
+    assert find(router, "/a/7/c") == ("GET /a/<x>/c", ["7"])
+    assert find(router, "/a/7/d") == ("GET /<p:path>", ["a/7/d"])
+
+
+def test_methods() -> None:
+    """Another method's path is 405 with every method that there is; GET answers HEAD unless HEAD has its own."""
+    router = make_router("/x", ("POST", "/x"), ("PUT", "/x/<id:int>"), ("DELETE", "/x/<name>"), "/h", ("HEAD", "/h"), "/p/<id>")
+    assert find(router, "/x", "HEAD")[0] == "GET /x"
+    assert find(router, "/h", "HEAD")[0] == "HEAD /h"
+    assert find(router, "/p/1", "HEAD") == ("GET /p/<id>", ["1"])
+    with pytest.raises(MethodNotAllowed) as refused:
+        find(router, "/x", "PATCH")
+    assert refused.value.headers["Allow"] == "GET, HEAD, POST"
+    with pytest.raises(MethodNotAllowed) as refused:
+        find(router, "/x/7", "GET")
+    assert refused.value.headers["Allow"] == "DELETE, PUT"
+
+
+def test_slashes() -> None:
+    """Without strict slashes a path is good with and without its last slash, with them only as written."""
+    loose = make_router("/a", "/b/", "/c/<x:int>", "/")
+    for target in ("/a", "/a/", "/b", "/b/", "/c/1", "/c/1/", "/"):
+        find(loose, target)
+    strict = make_router("/a", "/b/", "/c/<x:int>", strict=True)
+    for target in ("/a", "/b/", "/c/1"):
+        find(strict, target)
+    for target in ("/a/", "/b", "/c/1/", "//a"):
+        with pytest.raises(NotFound):
+            find(strict, target)
+
+
+def test_absolute_and_odd_targets() -> None:
+    """An absolute target is routed by its path; `*` and foreign schemes match nothing (RFC 9112 §3.2)."""
+    router = make_router("/", "/a")
+    assert find(router, "http://host/a?x")[0] == "GET /a"
+    assert find(router, "https://host")[0] == "GET /"
+    for target in ("*", "ftp://host/a", "host:443"):
+        with pytest.raises(NotFound):
+            find(router, target)
+
+
+def test_literals_beyond_ascii() -> None:
+    """A literal beyond ASCII is found by its percent-encoded form."""
+    assert find(make_router("/straße/<x>"), "/stra%C3%9Fe/1")[1] == ["1"]
+
+
+def test_hosts() -> None:
+    """A route of a host wins over one without, and is no route for other hosts."""
+    router = Router()
+    for name, hosts in (("any", frozenset()), ("own", frozenset(("shop.example",)))):
+        router.add(Route(name, "/", router.parse("/"), ["GET"], lambda request: None, hosts=hosts))
+    router.add(Route("only", "/x", router.parse("/x"), ["GET"], lambda request: None, hosts=frozenset(("shop.example",))))
+    router.finalise()
+
+    def at(host: bytes, target: bytes) -> str:
+        app = type("App", (), {"config": type("Config", (), {"FORWARDED_SECRET": 0, "REAL_IP_HEADER": 0, "PROXIES_COUNT": 0})})
+        request: Request[Any, Any] = Request(app, None, b"GET", target, Head(b"\r\nHost: " + host), b"")  # type: ignore[arg-type]
+        return router.find(request).name
+
+    assert (at(b"Shop.Example:8000", b"/"), at(b"other", b"/"), at(b"shop.example", b"/x")) == ("own", "any", "only")
+    with pytest.raises(NotFound):
+        at(b"other", b"/x")
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (("/a", "/a"), "two routes"),
+        (("/<x:int>", "/<y:int>"), "already"),
+        (("a",), "slash"),
+        (("/<x>/<x>",), "twice"),
+        (("/a<x>",), "whole segment"),
+        (("/<x:path>/a",), "last"),
+        (("/<x:[>",), "regular expression"),
+        (("/<x",), "brackets"),
+    ],
+)
+def test_contradictions(paths: tuple[str, ...], message: str) -> None:
+    """Routes that contradict each other, and paths that make no sense, are errors when the application starts."""
+    with pytest.raises(ValueError, match=message) as error:
+        make_router(*paths)
+    assert isinstance(error.value, RouteExists) == (len(paths) > 1)
+
+
+def test_own_parameter_types() -> None:
+    """`register_pattern` adds a type; a label that is taken is refused."""
+    router = Router()
+    router.register_pattern("even", lambda text: int(text) // 2, r"[0-9]*[02468]")
+    router.add(Route("half", "/<x:even>", router.parse("/<x:even>"), ["GET"], lambda request, x: None))
+    router.finalise()
+    assert find(router, "/12") == ("half", [6])
+    with pytest.raises(NotFound):
+        find(router, "/13")
+    with pytest.raises(ValueError, match="exists"):
+        router.register_pattern("int", int, r"\d")
