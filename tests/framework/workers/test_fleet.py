@@ -28,6 +28,35 @@ async def test_a_rolling_restart_loses_no_request(start: Any) -> None:
         assert service.events.index(starting) < service.events.index(draining)
 
 
+async def test_a_rolling_restart_cuts_no_connection_in_use(start: Any) -> None:
+    """K5: clients that keep their connection busy are told to leave by `Connection: close`, never cut off."""
+    service = await (await start("--workers", "2")).ready()
+    restarted = asyncio.Event()
+    clients = [asyncio.create_task(keep_busy(service.port(), restarted)) for _ in range(8)]
+    await asyncio.sleep(2.5)  # older than the second for which a connection counts as just used
+    service.signal(signal.SIGHUP)
+    await service.event("rolling restart is complete")
+    restarted.set()
+    connections = await asyncio.gather(*clients)
+    assert sum(connections) >= 16  # each client was sent away by its old worker
+
+
+async def keep_busy(port: int, until: asyncio.Event) -> int:
+    """Send one request after the other on a kept connection, and count the connections that it took."""
+    connections = 0
+    while not until.is_set():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        connections += 1
+        head = b""
+        while b"connection: close" not in head and not until.is_set():
+            writer.write(b"GET / HTTP/1.1\r\nHost: tested\r\n\r\n")
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert await reader.readexactly(5) == b"hello"
+            await asyncio.sleep(0.005)
+        writer.close()
+    return connections
+
+
 async def test_a_rolling_restart_waits_for_requests_in_flight(start: Any) -> None:
     """K5: the old worker finishes what it has."""
     service = await (await start()).ready()
