@@ -9,9 +9,23 @@ from fairlead.errors import FairleadException
 from fairlead.http.head import Head, read_any, read_plain
 
 NAMES = st.sampled_from(
-    [b"Host", b"host", b"X-A", b"Content-Length", b"Connection", b"Upgrade", b"Transfer-Encoding", b"Expect", b"X-Request-ID", b"X A", b""]
+    [
+        b"Host",
+        b"host",
+        b"X-A",
+        b"Content-Length",
+        b"Connection",
+        b"Upgrade",
+        b"Transfer-Encoding",
+        b"Expect",
+        b"X-Request-ID",
+        b"X A",
+        b"",
+    ]
 )
-VALUES = st.sampled_from([b"a", b"", b"5", b"05", b"+5", b"keep-alive", b"close", b"chunked", b"a:80", b"a b", b"[::1]", b"\x00", b"\xe4", b"x\ty"])
+VALUES = st.sampled_from(
+    [b"a", b"", b"5", b"05", b"+5", b"keep-alive", b"close", b"chunked", b"a:80", b"a b", b"[::1]", b"\x00", b"\xe4", b"x\ty"]
+)
 BLOCKS = st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b" :", b":\t"]), VALUES), max_size=5).map(
     lambda fields: b"".join(b"\r\n" + name + colon + value for name, colon, value in fields)
 )

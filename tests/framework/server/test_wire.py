@@ -82,7 +82,9 @@ async def test_smuggled_prefix_is_not_a_request(serve) -> None:
 async def test_remembered_head_is_judged_again_for_another_version(serve) -> None:
     """A header block that was fine for HTTP/1.1 means something else under HTTP/1.0: the connection closes."""
     running = await serve(make_app())
-    received = await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    received = await running.exchange(
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
     assert received.count(b"HTTP/1.1 200") == 2
     assert b"connection: close" in received
 

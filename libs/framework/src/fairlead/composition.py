@@ -27,9 +27,7 @@ async def result_of(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def compose(
-    route: Route, before: Sequence[Middleware], after: Sequence[Middleware], fail: Fail, *, max_body_bytes: int
-) -> None:
+def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middleware], fail: Fail, *, max_body_bytes: int) -> None:
     """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
     handler = route.handler
     call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
@@ -115,5 +113,3 @@ def _with_middleware(
 def is_upgraded(request: Request[Any, Any]) -> bool:
     """Whether the request became a websocket."""
     return bool(getattr(request.exchange, "upgraded", False))
-
-

@@ -156,7 +156,7 @@ class Config(dict[str, Any]):
         path = Path(os.path.expandvars(str(source)))
         namespace: dict[str, Any] = {"__file__": str(path)}
         try:
-            exec(compile(path.read_bytes(), path, "exec"), namespace)  # noqa: S102  a configuration file is code by contract
+            exec(compile(path.read_bytes(), path, "exec"), namespace)
         except OSError as exc:
             raise ConfigurationError(f"the configuration file {path} can't be read: {exc.strerror}") from None
         self.load(namespace)

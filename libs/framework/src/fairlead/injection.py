@@ -132,9 +132,7 @@ def bind(handler: Callable[..., Any], path_names: Sequence[str], given: int = 1)
     return _by_name(handler, tuple(path_names), tuple(extractors.items()), given)
 
 
-def _check(
-    handler: Callable[..., Any], signature: inspect.Signature, given: int, path_names: Sequence[str], injected: Any
-) -> None:
+def _check(handler: Callable[..., Any], signature: inspect.Signature, given: int, path_names: Sequence[str], injected: Any) -> None:
     try:
         signature.bind(*[None] * given, **dict.fromkeys([*path_names, *injected]))
     except TypeError as exc:

@@ -226,9 +226,7 @@ class Request(Generic[AppT, CtxT]):
             return self.args
         if strict_parsing and any("=" not in piece for piece in self.query_string.split("&") if self.query_string):
             raise BadRequest("The query string is malformed")
-        return parse_parameters(
-            self.query_string, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors
-        )
+        return parse_parameters(self.query_string, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors)
 
     def get_query_args(self, keep_blank_values: bool = False) -> list[tuple[str, str]]:
         """The query string as pairs, in order."""

@@ -79,9 +79,7 @@ class HTTPResponse:
     ) -> Cookie:
         """Set a cookie. Raises ValueError for a combination that browsers refuse."""
         return self.cookies.add(
-            Cookie(
-                key, value, path, domain, secure, max_age, expires, httponly, samesite, partitioned, host_prefix, secure_prefix
-            )
+            Cookie(key, value, path, domain, secure, max_age, expires, httponly, samesite, partitioned, host_prefix, secure_prefix)
         )
 
     def delete_cookie(
@@ -218,9 +216,7 @@ def raw(
     return HTTPResponse(body, status, headers, content_type)
 
 
-def redirect(
-    to: str, headers: HeaderItems | None = None, status: int = 302, content_type: str = media.HTML
-) -> HTTPResponse:
+def redirect(to: str, headers: HeaderItems | None = None, status: int = 302, content_type: str = media.HTML) -> HTTPResponse:
     """Send the client elsewhere; `to` is percent-encoded where it must be, so that it stays within its header."""
     response = HTTPResponse(b"", status, headers, content_type)
     response.headers["location"] = quote(to, safe=":/%#?&=@[]!$&'()*+,;~")

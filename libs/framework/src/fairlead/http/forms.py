@@ -42,9 +42,7 @@ def parse_pairs(
         pieces = (piece.partition("=") for piece in text.split("&") if piece)
         return [(name, value) for name, _, value in pieces if value or keep_blank_values]
     try:
-        return parse_qsl(
-            text, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors, max_num_fields=MAX_FIELDS
-        )
+        return parse_qsl(text, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors, max_num_fields=MAX_FIELDS)
     except UnicodeDecodeError:
         raise BadRequest(f"The parameters are not {encoding}") from None
     except ValueError:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from fairlead.errors import status_phrase
 
-STATUS_LINES: dict[int, bytes] = {
-    status: f"HTTP/1.1 {status} {status_phrase(status)}\r\n".encode() for status in range(100, 600)
-}
+STATUS_LINES: dict[int, bytes] = {status: f"HTTP/1.1 {status} {status_phrase(status)}\r\n".encode() for status in range(100, 600)}
 """Status → the first line of an HTTP/1.1 response, line end included."""
 
 

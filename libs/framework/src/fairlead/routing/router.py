@@ -131,9 +131,7 @@ def _slash_variants(route: Route) -> list[list[Segment]]:
     return [segments, [*segments, b""]]
 
 
-def _walk(
-    node: _Node, segments: list[bytes], position: int, values: list[Any], method: bytes, allowed: set[bytes]
-) -> Route | None:
+def _walk(node: _Node, segments: list[bytes], position: int, values: list[Any], method: bytes, allowed: set[bytes]) -> Route | None:
     if position == len(segments):
         route = node.routes.get(method)
         if route is None:

@@ -30,7 +30,18 @@ would lose it. It is answered with `Connection: close`."""
 class Shared:
     """What all connections of a server have in common."""
 
-    __slots__ = ("app", "application", "connections", "draining", "limits", "loop", "refused", "runner", "waiter", "websocket_stats")
+    __slots__ = (
+        "app",
+        "application",
+        "connections",
+        "draining",
+        "limits",
+        "loop",
+        "refused",
+        "runner",
+        "waiter",
+        "websocket_stats",
+    )
 
     def __init__(self, application: Application, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.application = application

@@ -1,0 +1,273 @@
+"""Registration, middleware, blueprints, URLs: what `finalise` makes of the records (S, P3)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fairlead import App, Blueprint, Request, json, text
+from fairlead.errors import Forbidden, NotFound, URLBuildError
+from fairlead.testing import AsyncTestClient
+
+
+async def test_methods_and_plain_handlers() -> None:
+    """Every decorator registers its method; plain `def` handlers work like async ones."""
+    app = App("methods")
+    for method in ("get", "post", "put", "patch", "delete", "options"):
+
+        def handler(request: Request, method: str = method) -> object:
+            return text(method)
+
+        getattr(app, method)("/", name=method)(handler)
+    app.add_route(lambda request: text("added"), "/added", ["GET", "POST"], name="added")
+    async with AsyncTestClient(app) as client:
+        for method in ("get", "post", "put", "patch", "delete", "options"):
+            assert (await client.request(method.upper(), "/")).text == method
+        assert (await client.post("/added")).text == "added"
+        assert (await client.delete("/added")).headers["allow"] == "GET, HEAD, POST"
+
+
+async def test_what_handlers_may_return() -> None:
+    """str is text, plain data is JSON, None is 204, an awaitable is awaited; anything else is 500."""
+    app = App("returns")
+    values: dict[str, Any] = {"s": "text", "d": {"a": 1}, "l": [1], "n": None, "b": b"\x00", "o": object()}
+
+    @app.get("/<name>")
+    async def give(request: Request, name: str) -> Any:
+        return values[name]
+
+    @app.get("/later")
+    def later(request: Request) -> Any:
+        return give(request, "d")
+
+    async with AsyncTestClient(app) as client:
+        answers = {name: await client.get(f"/{name}") for name in values}
+        assert (await client.get("/later")).json() == {"a": 1}
+    assert (answers["s"].text, answers["s"].headers["content-type"]) == ("text", "text/plain; charset=utf-8")
+    assert (answers["d"].json(), answers["l"].json()) == ({"a": 1}, [1])
+    assert (answers["n"].status_code, answers["n"].content) == (204, b"")
+    assert answers["b"].headers["content-type"] == "application/octet-stream"
+    assert answers["o"].status_code == 500
+
+
+async def test_middleware_order_and_short_circuit() -> None:
+    """Request middleware in order, response middleware in reverse; an early answer skips the handler but not the way back."""
+    app = App("middleware")
+    blueprint = Blueprint("part", url_prefix="/part")
+    seen: list[str] = []
+
+    def note(name: str, kind: str) -> Any:
+        async def asynchronous(request: Request, response: Any = None) -> Any:
+            seen.append(name)
+            return text("early") if name == "stop" and "stop" in request.args else None
+
+        def plain(request: Request, response: Any = None) -> None:
+            seen.append(name)
+
+        return asynchronous if kind == "async" else plain
+
+    app.on_request(note("first", "async"))
+    app.on_request(note("stop", "async"))
+    app.on_request(priority=10)(note("urgent", "plain"))
+    app.on_response(note("last", "plain"))
+    app.middleware("response")(note("before last", "async"))
+    blueprint.on_request(note("own", "plain"))
+    blueprint.on_response(note("own after", "plain"))
+
+    @blueprint.get("/")
+    async def inside(request: Request) -> object:
+        seen.append("handler")
+        return text("inside")
+
+    @app.get("/")
+    async def outside(request: Request) -> object:
+        seen.append("handler")
+        return text("outside")
+
+    app.blueprint(blueprint)
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/part/")).text == "inside"
+        assert seen == ["urgent", "first", "stop", "own", "handler", "own after", "before last", "last"]
+        seen.clear()
+        assert (await client.get("/")).text == "outside"
+        assert "own" not in seen
+        seen.clear()
+        assert (await client.get("/?stop=1")).text == "early"
+        assert seen == ["urgent", "first", "stop", "before last", "last"]
+
+
+async def test_response_middleware_sees_errors() -> None:
+    """404s, 405s and failures pass through response middleware too, and it may replace them."""
+    app = App("errors")
+
+    @app.on_response
+    async def mark(request: Request, response: Any) -> Any:
+        response.headers["x-seen"] = str(response.status)
+        return text("replaced", status=418) if response.status == 403 else None
+
+    @app.get("/boom")
+    async def boom(request: Request) -> object:
+        raise RuntimeError("on purpose")
+
+    @app.get("/no")
+    async def no(request: Request) -> object:
+        raise Forbidden("no")
+
+    async with AsyncTestClient(app) as client:
+        for method, path, status in (("GET", "/none", 404), ("POST", "/boom", 405), ("GET", "/boom", 500)):
+            response = await client.request(method, path)
+            assert (response.status_code, response.headers["x-seen"]) == (status, str(status))
+        assert (await client.get("/no")).status_code == 418
+
+
+async def test_error_handlers() -> None:
+    """The nearest class of the exception counts, a blueprint's handler before the application's; a failing handler is a 500."""
+    app = App("handlers")
+    blueprint = Blueprint("part", url_prefix="/part")
+
+    @app.exception(ValueError)
+    async def on_value(request: Request, exc: ValueError) -> object:
+        return text(f"app {exc}", status=422)
+
+    @app.exception(NotFound)
+    def on_missing(request: Request, exc: NotFound) -> object:
+        return text("nothing here", status=404)
+
+    @app.exception([KeyError])
+    def on_key(request: Request, exc: KeyError) -> object:
+        raise RuntimeError("the handler fails too")
+
+    @blueprint.exception(UnicodeError)
+    async def on_unicode(request: Request, exc: UnicodeError) -> object:
+        return text("blueprint", status=422)
+
+    async def raiser(request: Request, name: str) -> object:
+        raise {"value": ValueError("v"), "unicode": UnicodeError("u"), "key": KeyError("k")}[name]
+
+    app.get("/<name>")(raiser)
+    blueprint.get("/<name>")(raiser)
+    app.blueprint(blueprint)
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/value")).text == "app v"
+        assert (await client.get("/unicode")).text == "app u"
+        assert (await client.get("/part/unicode")).text == "blueprint"
+        assert (await client.get("/part/value")).text == "app v"
+        assert (await client.get("/a/b/c")).text == "nothing here"
+        assert (await client.get("/key")).status_code == 500
+
+
+async def test_groups_versions_and_names() -> None:
+    """Prefixes and versions of nested groups add up, what is nearer wins, and names lead back to URLs."""
+    app = App("shop")
+    items, users = Blueprint("items", url_prefix="/items"), Blueprint("users", url_prefix="/users", version=2)
+
+    @items.get("/<id:int>", name="show")
+    async def show(request: Request, id: int) -> object:
+        return json({"id": id, "name": request.name, "template": request.uri_template})
+
+    @users.get("/", version=3)
+    async def index(request: Request) -> object:
+        return text("users")
+
+    app.blueprint(Blueprint.group(Blueprint.group(items, url_prefix="/inner"), users, url_prefix="/api", version=1))
+    async with AsyncTestClient(app) as client:
+        answer = (await client.get("/v1/api/inner/items/7")).json()
+        assert answer == {"id": 7, "name": "shop.items.show", "template": "/v1/api/inner/items/<id:int>"}
+        assert (await client.get("/v3/api/users/")).text == "users"
+    assert app.url_for("items.show", id=7, q="a b") == "/v1/api/inner/items/7?q=a+b"
+    assert app.url_for("shop.users.index", _anchor="top") == "/v3/api/users/#top"
+    assert app.url_for("items.show", id=7, _external=True, _server="x.example") == "http://x.example/v1/api/inner/items/7"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("nope", {}), ("show", {}), ("show", {"id": "x"}), ("show", {"id": 1, "_external": True})]
+)
+def test_urls_that_cannot_be_built(name: str, values: dict[str, Any]) -> None:
+    """A wrong name, a missing or unfitting parameter, or no server for an external URL is an error."""
+    app = App("urls")
+    app.get("/<id:int>", name="show")(lambda request, id: None)
+    with pytest.raises(URLBuildError):
+        app.url_for(name, **values)
+
+
+async def test_url_for_of_a_request() -> None:
+    """`request.url_for` fills in scheme and host."""
+    app = App("urls")
+
+    @app.get("/here", name="here")
+    async def here(request: Request) -> object:
+        return text(request.url_for("here"))
+
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/here")).text == "http://testserver/here"
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda app: app.add_route(lambda request: None, "/", ["FETCH"]),
+        lambda app: app.register_middleware(lambda request: None, "sideways"),
+        lambda app: app.listener("before_lunch")(lambda app: None) and app.finalise(),
+        lambda app: app.get("/<id>")(lambda request: None) and app.finalise(),
+        lambda app: app.get("/", nonsense=1)(lambda request: None),
+        lambda app: app.websocket("/", nonsense=1)(lambda request, ws: None),
+        lambda app: app.static("/", "/nonexistent"),
+        lambda app: [app.blueprint(Blueprint("same")) for _ in range(2)],
+        lambda app: App("bad name"),
+    ],
+)
+def test_registrations_that_make_no_sense(register: Any) -> None:
+    """A mistake in a registration is an error at the start, not a surprise at the first request."""
+    with pytest.raises((ValueError, TypeError)):
+        register(App("wrong"))
+
+
+def test_nothing_is_added_after_the_start() -> None:
+    """After `finalise` a registration is an error; `finalise` itself can be called again."""
+    app = App("closed")
+    assert app.finalise() is app.finalise()
+    with pytest.raises(RuntimeError, match="closed"):
+        app.get("/")(lambda request: None)
+
+
+async def test_listeners_tasks_and_threads() -> None:
+    """Start listeners in order, stop listeners in reverse; tasks live between them; blocking work sees the request."""
+    app = App("life")
+    seen: list[str] = []
+
+    for name in ("one", "two"):
+
+        def note(event: str, name: str = name) -> Any:
+            async def listener(app: App, loop: Any = None) -> None:
+                seen.append(f"{event} {name}")
+
+            return listener
+
+        app.before_server_start(note("start"))
+        app.after_server_stop(note("stop"))
+
+    async def work(app: App) -> None:
+        seen.append("working")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("cancelled")
+
+    app.add_task(work, name="work")
+
+    @app.get("/")
+    async def index(request: Request) -> object:
+        assert app.get_task("work") is not None
+        return text(str(await app.run_blocking(lambda: Request.get_current() is request)))
+
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/")).text == "True"
+    assert seen == ["start one", "start two", "working", "cancelled", "stop two", "stop one"]
+
+
+def test_no_request_outside_of_one() -> None:
+    """`Request.get_current()` outside of a request is a LookupError."""
+    with pytest.raises(LookupError):
+        Request.get_current()
