@@ -31,7 +31,7 @@ class Full(Struct, frozen=True):
     ports: list[int] = []
     mode: Literal["fast", "safe"] = "safe"
     level: Level = Level.LOW
-    limit: int | None = None
+    limit: Annotated[int, Meta(ge=1, title="Limit")] | None = None
 
 
 URL = "postgresql://user:hunter2@db/auth"
@@ -65,7 +65,7 @@ def problems(environ: dict[str, str], cls: type[Struct] = Full) -> tuple[str, ..
         ("PORTS", "1,2", [1, 2]),
         ("MODE", "fast", "fast"),
         ("LEVEL", "high", Level.HIGH),
-        ("LIMIT", "5", 5),
+        ("LIMIT", " 5", 5),
     ],
 )
 def test_each_type_is_read_from_its_text(name: str, text: str, expected: Any) -> None:

@@ -281,6 +281,20 @@ async def test_guard_by_hand(client: AsyncTestClient) -> None:
     assert "account-1" == principal.subject
 
 
+async def test_annotations_that_only_type_checkers_know() -> None:
+    """A handler whose module imports some types for type checkers only can be protected, and is given the principal."""
+
+    @protected
+    async def handler(request: Request[Any, Any], principal: Principal, thing: NotImported = 1) -> Any:  # type: ignore[name-defined]  # noqa: F821
+        return json(principal.subject)
+
+    app = shop()
+    app.add_route(handler, "/typed")
+    attach(app, issuer=ISSUER, audience=AUDIENCE, keys=KeySet([KEY.public]))
+    async with AsyncTestClient(app) as client:
+        assert "account-1" == (await client.get("/typed", headers=bearer(GOOD))).json()
+
+
 def test_arguments_of_attach() -> None:
     """The keys come from one place; an address that is none stops the start."""
     app: App[Any, Any] = App("shop")

@@ -117,6 +117,34 @@ async def test_cancelled_session_is_not_reused(postgres_url: str) -> None:
         await database.close()
 
 
+@pytest.mark.parametrize("cancelled", [False, True], ids=["time-out", "cancelled"])
+async def test_session_that_cannot_be_reset_is_cut(wire: Wire, cancelled: bool) -> None:
+    """A session whose state can't be undone is not given to anybody else; the block's own end is not disturbed."""
+    database = Database(wire.url, max_size=1, command_timeout_s=30 if cancelled else 0.05)
+    await database.open()
+    quiet = asyncio.Event()
+
+    async def leave() -> int:
+        async with database.connection() as connection:
+            pid: int = await connection.fetchval("SELECT pg_backend_pid()")
+            wire.silence()
+            quiet.set()
+            return pid
+
+    try:
+        task = asyncio.create_task(leave())
+        await quiet.wait()
+        if cancelled:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        pid = None if cancelled else await task
+        wire.speak()
+        assert pid != await database.fetchval("SELECT pg_backend_pid()")
+    finally:
+        await database.close()
+
+
 async def test_starts_while_postgres_is_away_and_recovers(wire: Wire) -> None:
     """A pool opens without PostgreSQL, answers 503 with Retry-After, and works with the first statement after its
     return.

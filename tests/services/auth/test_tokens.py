@@ -92,6 +92,20 @@ async def test_deactivated_account(owner: Auth, database: Database) -> None:
     assert wrong == comparable(await owner.sign_in())
 
 
+async def test_password_that_is_changed_during_a_sign_in(owner: Auth, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEC-T03: a sign-in that checked the old password just before the change begins no session after it."""
+    original = PasswordHasher.verify
+
+    async def overtaken(self: PasswordHasher, password_hash: str | None, password: str) -> bool:
+        is_right = await original(self, password_hash, password)
+        await database.execute("UPDATE accounts SET version = version + 1")
+        return is_right
+
+    monkeypatch.setattr(PasswordHasher, "verify", overtaken)
+    assert 401 == (await owner.sign_in()).status_code
+    assert 0 == await database.fetchval("SELECT count(*) FROM sessions")
+
+
 @pytest.mark.parametrize("table", ["refresh_tokens", "sessions"])
 async def test_expired_refresh_token(owner: Auth, database: Database, table: str) -> None:
     """A session that was not used for too long, or is too old, has ended."""

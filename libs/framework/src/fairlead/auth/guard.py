@@ -46,6 +46,9 @@ _CREDENTIALS: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORE
 tab.
 """
 
+CHECK_TIMEOUT_S: Final = 5.0
+"""Longer than a fetch may take, so that the report shows the fetch's own reason."""
+
 _guards: WeakKeyDictionary[Any, Guard] = WeakKeyDictionary()
 
 
@@ -107,22 +110,24 @@ def attach(
     The keys are those published at `jwks_url`, or `keys` for the issuer itself; give one of the two. `algorithm` is
     the only one that is accepted. Raises `ConfigurationError` when `jwks_url` is no URL.
     """
-    if (jwks_url is None) == (keys is None):
-        raise TypeError("give either jwks_url or keys")
     verifier = TokenVerifier(issuer=issuer, audience=audience, algorithm=algorithm, leeway_s=leeway_s)
-    if jwks_url is not None:
-        remote = RemoteKeySet(jwks_url, algorithm=algorithm)
-        guard = Guard(verifier, remote)
-
-        async def close(_app: App[Any, Any]) -> None:
-            await remote.close()
-
-        app.after_server_stop(close)
-        app.health.add("access token keys", remote.check, critical=critical, timeout_s=5.0)
-    elif keys is not None:
+    if keys is not None and jwks_url is None:
         guard = Guard(verifier, keys)
+    elif jwks_url is not None and keys is None:
+        guard = Guard(verifier, _remote(app, RemoteKeySet(jwks_url, algorithm=algorithm), critical))
+    else:
+        raise TypeError("give either jwks_url or keys")
     _guards[app] = guard
     return guard
+
+
+def _remote(app: App[Any, Any], keys: RemoteKeySet, critical: bool) -> RemoteKeySet:
+    async def close(_app: App[Any, Any]) -> None:
+        await keys.close()
+
+    app.after_server_stop(close)
+    app.health.add("access token keys", keys.check, critical=critical, timeout_s=CHECK_TIMEOUT_S)
+    return keys
 
 
 def guard_of(app: Any) -> Guard:
