@@ -12,12 +12,13 @@ COLLECT_BYTES: Final = 65536
 class Outbox:
     """The sending side of a transport. Order is kept between `write` and `collect`."""
 
-    __slots__ = ("_drained", "_frames", "_loop", "_size", "_transport", "is_paused")
+    __slots__ = ("_drained", "_loop", "_size", "_transport", "frames", "is_paused")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._frames: list[bytes] = []
+        self.frames: list[bytes] = []
+        """What was collected and is to be flushed."""
         self._size = 0
         self._drained: asyncio.Future[None] | None = None
         self.is_paused = False
@@ -25,26 +26,26 @@ class Outbox:
 
     def write(self, data: bytes) -> None:
         """Write now."""
-        if self._frames:
-            self._frames.append(data)
+        if self.frames:
+            self.frames.append(data)
             self.flush()
         elif not self._transport.is_closing():  # writing on would only make the loop log that nobody is there
             self._transport.write(data)
 
     def collect(self, data: bytes) -> None:
         """Write soon: at the next `write` or `flush`, at `COLLECT_BYTES`, at the latest in the loop's next turn."""
-        if not self._frames:
+        if not self.frames:
             self._loop.call_soon(self.flush)
-        self._frames.append(data)
+        self.frames.append(data)
         self._size += len(data)
         if self._size >= COLLECT_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what was collected."""
-        if self._frames:
-            data = b"".join(self._frames)
-            self._frames.clear()
+        if self.frames:
+            data = b"".join(self.frames)
+            self.frames.clear()
             self._size = 0
             if not self._transport.is_closing():
                 self._transport.write(data)

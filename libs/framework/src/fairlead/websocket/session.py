@@ -174,12 +174,9 @@ class Websocket:
         websocket is closed (messages that came before the peer closed are still given out first), RuntimeError when
         another task waits already. Cancelling loses no message.
         """
-        queue = self._queue
-        while not queue:  # PERF: the waiting is written out here; a coroutine of its own costs 0.2 µs a message
-            self._outbox.flush()
-            if not self.open:
-                raise self._closed()
-            waiter = self._inbox.expect()
+        queue, inbox = self._queue, self._inbox
+        while not queue:
+            waiter = self._expect()
             try:
                 if timeout is None:
                     await waiter
@@ -187,10 +184,10 @@ class Websocket:
                     async with asyncio.timeout(timeout):
                         await waiter
             finally:
-                self._inbox.waiter = None
+                inbox.waiter = None
         message = queue.popleft()
-        if not queue and self._inbox.is_held:
-            self._inbox.go_on()
+        if inbox.is_held and not queue:
+            inbox.go_on()
         return message
 
     def __aiter__(self) -> Websocket:
@@ -198,12 +195,28 @@ class Websocket:
 
     async def __anext__(self) -> Message:
         """The next message; ends on a normal close (1000, 1001, no code), raises `WebsocketClosed` on any other."""
-        try:
-            return await self.recv()
-        except WebsocketClosed as error:
-            if error.code in NORMAL_CODES:
-                raise StopAsyncIteration from None
-            raise
+        # PERF: the lines of recv again, since a coroutine within a coroutine costs 0.2 µs a message, a tenth of an echo
+        queue, inbox = self._queue, self._inbox
+        while not queue:
+            if self.close_code in NORMAL_CODES:
+                raise StopAsyncIteration
+            waiter = self._expect()
+            try:
+                await waiter
+            finally:
+                inbox.waiter = None
+        message = queue.popleft()
+        if inbox.is_held and not queue:
+            inbox.go_on()
+        return message
+
+    def _expect(self) -> asyncio.Future[None]:
+        """What to await before looking into the queue again."""
+        if self._outbox.frames:
+            self._outbox.flush()
+        if not self.open:
+            raise self._closed()
+        return self._inbox.expect()
 
     # --- sending ---
 
