@@ -120,15 +120,18 @@ async def test_without_a_token(client: AsyncTestClient) -> None:
     assert response.headers["x-request-id"] == response.json()["request_id"]
 
 
-async def test_bad_token(client: AsyncTestClient) -> None:
-    """SEC-T06: 401 with error="invalid_token"; the token is not repeated."""
+async def test_bad_token(client: AsyncTestClient, caplog: pytest.LogCaptureFixture) -> None:
+    """SEC-T06: 401 with error="invalid_token"; the reason is in the log only, the token nowhere (SEC-T05)."""
+    caplog.set_level("INFO", "fairlead.auth")
     forged = token(key=SigningKey.generate())
     response = await client.get("/who", headers=bearer(forged))
     assert (
         401,
         'Bearer error="invalid_token", error_description="The access token is not valid"',
     ) == challenge(response)
-    assert forged not in response.text + str(response.headers)
+    (record,) = [record for record in caplog.records if record.name == "fairlead.auth"]
+    assert ("access token refused", "no key for this kid") == (record.getMessage(), vars(record)["reason"])
+    assert forged not in response.text + str(response.headers) + str(vars(record))
 
 
 async def test_missing_scope(client: AsyncTestClient) -> None:

@@ -152,11 +152,13 @@ async def test_unknown_account_and_wrong_password_look_alike(owner: Auth, monkey
         comparable(await owner.sign_in(EMAIL, WRONG)),
         comparable(await owner.sign_in("nobody@example.com", WRONG)),
         comparable(await owner.sign_in("no address at all", WRONG)),
+        comparable(await owner.sign_in("nul\0@example.com", WRONG)),
         comparable(await owner.sign_in(EMAIL, "")),
+        comparable(await owner.sign_in(EMAIL, f"{PASSWORD}\0")),
     ]
-    assert [answers[0]] * 4 == answers
+    assert [answers[0]] * 6 == answers
     assert (401, "Bearer", "invalid_grant") == (answers[0][0], answers[0][1]["www-authenticate"], answers[0][2]["error"])
-    assert 4 == len(verifications)
+    assert 6 == len(verifications)
 
 
 async def test_password_of_nobody_is_never_right(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ class Accounts:
 
     async def sign_in(self, email: str, password: str, client_ip: str) -> StoredAccount:
         """The account of an address and its password. Raises `WrongCredentials` (401) and `TooManyAttempts` (429)."""
-        address = _address_or_text(email)
+        address = _address_or_nobody(email)
         async with self._attempt(Keys.of(client_ip, address)):
             account = await self._accounts.by_email(address)
             await self._require_password(account, password)
@@ -128,12 +128,12 @@ def _address(email: str) -> str:
         raise ValidationFailed([{"location": "body.email", "message": str(error)}]) from None
 
 
-def _address_or_text(email: str) -> str:
-    """To sign in with what is no address fails like any unknown address, not earlier."""
+def _address_or_nobody(email: str) -> str:
+    """To sign in with what is no address fails like any unknown address: with the same steps, for an account of nobody."""
     try:
         return normalise_email(email)
     except ValueError:
-        return email
+        return ""
 
 
 def _require_acceptable(password: str, email: str, location: str) -> None:

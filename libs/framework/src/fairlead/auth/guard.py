@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints, overload
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Guard", "InsufficientScope", "MissingToken", "attach", "guard_of", "protected"]
 
 H = TypeVar("H", bound=Callable[..., Any])
+
+logger = logging.getLogger("fairlead.auth")
 
 _CREDENTIALS: Final = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*) *", re.IGNORECASE | re.ASCII)
 """RFC 6750 §2.1 with RFC 9110 §11.4: the scheme's case does not matter, and what separates it is spaces, never a
@@ -91,7 +94,11 @@ class Guard:
         """The principal of a token that came some other way. Raises `InvalidToken` (401) and `ServiceUnavailable`
         (503).
         """
-        return self._verifier.verify(token, await self._keys.find(self._verifier.key_id(token)))
+        try:
+            return self._verifier.verify(token, await self._keys.find(self._verifier.key_id(token)))
+        except InvalidToken as error:
+            logger.info("access token refused", extra=error.extra)
+            raise
 
 
 def attach(
