@@ -205,6 +205,27 @@ async def test_ping_flood(server: AppServer) -> None:
         assert frames[:-1] == [(PONG | FIN, b"%d" % number) for number in range(5000)]
 
 
+async def test_forgotten_handler_ends_after_its_client(app: App[Any, Any]) -> None:
+    """A handler that waits for something else than its websocket is ended WEBSOCKET_TIMEOUT after the client has left."""
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    @app.websocket("/forgotten")
+    async def forgotten(request: Request[Any, Any], ws: Websocket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.put_nowait("finally")
+
+    app.config.WEBSOCKET_TIMEOUT = 0.05
+    async with AppServer(app, live=True) as server:
+        async with connect(url(server, "/forgotten")):
+            pass
+        assert await ended.get() == "finally"
+        async with raw_client(server) as client:  # the server goes on
+            client.writer.write(b"GET /page HTTP/1.1\r\nHost: testserver\r\nConnection: close\r\n\r\n")
+            assert (await client.reader.read()).endswith(b"here")
+
+
 async def test_drain_closes_with_1012(app: App[Any, Any]) -> None:
     """W12, K2: when the server stops, open websockets are closed with 1012, and their handlers end quietly."""
     async with AppServer(app, live=True) as server:

@@ -58,7 +58,7 @@ async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, par
     finally:
         watch.end()
     await ws.wait_closed()
-    _logger.debug("websocket closed: %s %s", ws.close_code, ws.close_reason)
+    _logger.info("websocket closed", extra={"route": request.uri_template, "code": ws.close_code, "reason": ws.close_reason})
 
 
 def _close_code(error: FairleadException) -> int:

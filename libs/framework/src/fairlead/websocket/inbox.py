@@ -14,7 +14,6 @@ queue, one read and the transport's high-water mark, and a flood leaves other co
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Final, Protocol
 
 from fairlead.websocket.frames import BINARY, MAX_CONTROL_BYTES, PING, PONG, TEXT, apply_mask
@@ -82,8 +81,11 @@ class Inbox:
         self._need = HEADER_BYTES  # so long must the buffer be before it is worth looking at again
         self.buffer = bytearray()
         """What was read and not yet cut."""
-        self.queue: deque[Message] = deque()
-        """Messages that wait for the handler; after taking the last one of a held inbox, call `go_on`."""
+        self.queue: list[Message] = []
+        """Messages that wait for the handler; after taking the last one of a held inbox, call `go_on`.
+
+        PERF: a deque would take 0.6 KiB for its first block, a third of an idle websocket; `pop(0)` of 32 costs nothing.
+        """
         self.waiter: asyncio.Future[None] | None = None
         """Of the task that waits for a message."""
         self.is_held = False

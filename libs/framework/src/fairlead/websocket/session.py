@@ -185,7 +185,7 @@ class Websocket:
                         await waiter
             finally:
                 inbox.waiter = None
-        message = queue.popleft()
+        message = queue.pop(0)
         if inbox.is_held and not queue:
             inbox.go_on()
         return message
@@ -205,7 +205,7 @@ class Websocket:
                 await waiter
             finally:
                 inbox.waiter = None
-        message = queue.popleft()
+        message = queue.pop(0)
         if inbox.is_held and not queue:
             inbox.go_on()
         return message
