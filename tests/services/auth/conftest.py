@@ -69,6 +69,10 @@ class Auth:
         assert 200 == response.status_code, response.text
         return response.json()["access_token"], response.json()["refresh_token"]
 
+    async def warm_up(self, connections: int = 20) -> None:
+        """Open connections to the service and from there to PostgreSQL, so that what comes next really is simultaneous."""
+        await asyncio.gather(*(self.log_out("never was a token") for _ in range(connections)))
+
     async def verify(self, token: str) -> Principal:
         """Check an access token as another service would, with the published keys."""
         verifier = TokenVerifier(issuer=ISSUER, audience="fairlead")

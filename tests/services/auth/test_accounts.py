@@ -71,6 +71,7 @@ async def test_registration_costs_the_same_for_everybody(owner: Auth, monkeypatc
 
 async def test_simultaneous_registrations(auth: Auth, database: Database) -> None:
     """Ten at once for one address: ten equal answers, one account."""
+    await auth.warm_up()
     responses = await asyncio.gather(*(auth.register() for _ in range(10)))
     assert {201} == {response.status_code for response in responses}
     assert 1 == await database.fetchval("SELECT count(*) FROM accounts")
@@ -235,6 +236,7 @@ async def test_new_password_must_be_acceptable(owner: Auth) -> None:
 async def test_simultaneous_changes(owner: Auth) -> None:
     """Of several changes at once exactly one is made."""
     access, _ = await owner.tokens()
+    await owner.warm_up()
     passwords = [f"another long password {number}" for number in range(4)]
     responses = await asyncio.gather(*(change_password(owner, access, new_password=each) for each in passwords))
     changed = [each for each, response in zip(passwords, responses, strict=True) if response.status_code == 204]

@@ -56,6 +56,12 @@ async def test_hash_and_verify(hasher: PasswordHasher) -> None:
     ]
 
 
+async def test_nobody_has_no_password(hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SEC-P04: the hash that stands in for a missing account opens nothing, even to who guesses what it was made of."""
+    monkeypatch.setattr(hasher, "_matches", lambda *_: True)
+    assert (True, False) == (await hasher.verify("any", "any"), await hasher.verify(None, "any"))
+
+
 async def test_outdated_parameters(hasher: PasswordHasher) -> None:
     """SEC-P01: a hash with other parameters is known as such."""
     stronger = PasswordHasher(1, parameters(time_cost=2))

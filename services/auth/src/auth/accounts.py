@@ -23,7 +23,7 @@ from auth.stores.accounts import AccountStore
 from auth.stores.attempts import AttemptStore
 from fairlead.errors import TooManyRequests, Unauthorized, ValidationFailed
 
-__all__ = ["Accounts", "WrongCredentials"]
+__all__ = ["Accounts", "TooManyAttempts", "WrongCredentials"]
 
 
 class WrongCredentials(Unauthorized):
