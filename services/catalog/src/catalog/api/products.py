@@ -50,9 +50,7 @@ async def read_product(request: Request[Any, Any], product_id: UUID) -> HTTPResp
 @protected(scope=WRITE)
 async def change_product(request: Request[Any, Any], product_id: UUID, patch: Body[ProductPatch]) -> HTTPResponse:
     """Merge a patch into a product: 412 when If-Match names another version, 409 when the new SKU is taken."""
-    product = await _store(request).change(
-        product_id, patch, lambda product: require_match(request.headers, product.version)
-    )
+    product = await _store(request).change(product_id, patch, lambda product: require_match(request.headers, product.version))
     return _shown(product)
 
 
