@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
+import pytest
+
 from fairlead.channels import Backoff, MemoryBackend, Presence, StreamUnavailable, Tally
 
 
@@ -36,6 +38,7 @@ class Fragile:
         self.name = tally.name
         self._tally = tally
         self.is_away = False
+        self.error: Exception = StreamUnavailable("away")
         self.reports = 0
         self.reported = asyncio.Event()
 
@@ -43,17 +46,17 @@ class Fragile:
         self.reports += 1
         self.reported.set()
         if self.is_away:
-            raise StreamUnavailable("away")
+            raise self.error
         return await self._tally.report(count)
 
     async def leave(self) -> None:
         if self.is_away:
-            raise StreamUnavailable("away")
+            raise self.error
         await self._tally.leave()
 
     async def changes(self) -> AsyncIterator[None]:
         if self.is_away:
-            raise StreamUnavailable("away")
+            raise self.error
         async for _ in self._tally.changes():
             yield
 
@@ -125,6 +128,20 @@ async def test_an_outage_keeps_the_last_number_and_counts_the_own_on() -> None:
             await there.until(3)
     here.task.cancel()
     there.task.cancel()
+
+
+async def test_an_error_that_nobody_expected_does_not_end_the_count(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the next report sets the number right."""
+    fragile = Fragile(MemoryBackend().tally("viewers"))
+    fragile.error = ZeroDivisionError("a mistake")
+    fragile.is_away = True
+    worker = Worker(fragile)
+    await fragile.reported.wait()
+    fragile.is_away = False
+    fragile.reported.clear()
+    await fragile.reported.wait()
+    assert "a mistake" in caplog.text
+    worker.task.cancel()
 
 
 async def test_closing_during_an_outage_is_quiet() -> None:

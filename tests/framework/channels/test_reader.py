@@ -30,6 +30,7 @@ class Moody(MemoryStream):
     def __init__(self) -> None:
         self.seconds = 1.0
         super().__init__("moody", clock=lambda: self.seconds)
+        self.error: Exception = StreamUnavailable("away")
         self._gone = asyncio.Event()
         self.refused = asyncio.Event()
 
@@ -72,7 +73,7 @@ class Moody(MemoryStream):
     def _refuse(self) -> None:
         if self._gone.is_set():
             self.refused.set()
-            raise StreamUnavailable("away")
+            raise self.error
 
 
 class Rig:
@@ -247,6 +248,21 @@ async def test_a_stream_that_was_trimmed_past_our_place_is_a_gap() -> None:
     assert await rig.take(1) == [GAP]
     await rig.stream.add("e")
     assert await rig.take(1) == ["e"]
+    task.cancel()
+
+
+async def test_an_error_that_nobody_expected_does_not_end_the_reader(caplog: pytest.LogCaptureFixture) -> None:
+    """A mistake in a backend is logged with its traceback; the feed is stale, and goes on when the mistake is over."""
+    rig = Rig()
+    task = await rig.start()
+    rig.stream.error = ZeroDivisionError("a mistake")
+    rig.stream.go_away()
+    assert await rig.states.get() is ReaderState.STALE
+    await rig.stream.add("a")
+    rig.stream.come_back()
+    assert await rig.take(1) == ["a"]
+    assert "unexpected error" in caplog.text
+    assert "a mistake" in caplog.text
     task.cancel()
 
 

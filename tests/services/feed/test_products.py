@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import AsyncExitStack
+from typing import Any
 
+import msgspec
 import pytest
 
 from fairlead.channels.stream import StreamPosition
+from fairlead.local.ports import free_port
+from fairlead.settings import Secret
 from fairlead.testing import AsyncTestClient, HandshakeRefused
 from feed.api import products
 from feed.domain import live
@@ -165,6 +169,16 @@ async def test_a_client_that_goes_on_and_on_is_closed(client: AsyncTestClient) -
         assert await close_code_of(ws) == 1008
 
 
+async def test_a_client_that_speaks_now_and_then_stays(client: AsyncTestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is one of a stretch of time, not of the connection's life."""
+    monkeypatch.setattr(products, "PER_S", -1.0)
+    async with client.websocket("/ws/products") as ws:
+        for _ in range(products.MAX_MESSAGES * 3):
+            await ws.send("still here")
+        await ws.ping()
+        assert ws.close_code is None
+
+
 async def test_a_client_that_says_too_much_at_once_is_closed(client: AsyncTestClient) -> None:
     """A message beyond the limit is refused as too big (1009)."""
     async with client.websocket("/ws/products") as ws:
@@ -195,3 +209,18 @@ async def test_leaving_ends_everything_of_a_viewer(client: AsyncTestClient) -> N
         assert len(client.app.ctx.live.fanout) == 1
         while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 - tasks end in their own turns
             await asyncio.sleep(0)
+
+
+async def test_a_start_without_redis(settings: Settings) -> None:
+    """The service starts, serves its page and its websockets, says that it is behind, and is not ready."""
+    away = msgspec.structs.replace(settings, redis_url=Secret(f"redis://127.0.0.1:{free_port()}/0"))
+    app = build_app(away)
+    async with AsyncTestClient(app) as client, client.websocket("/ws/products") as early:
+        assert (await client.get("/")).status_code == 200
+        assert await next_of(early, "stream") == {"type": "stream", "state": "stale"}
+        async with client.websocket("/ws/products") as late:
+            assert await next_of(late, "viewers") == {"type": "viewers", "count": 2}
+            assert await next_of(late, "stream") == {"type": "stream", "state": "stale"}
+        await app.health.run()
+        assert not app.health.ready
+        assert {check.name for check in app.health.readiness if check.error} == {"redis", "stream"}

@@ -84,7 +84,7 @@ class Presence:
             self._move(-1)
 
     async def run(self) -> None:
-        """Report and listen until cancelled."""
+        """Report and listen until cancelled; nothing else ends it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._persist(self._report))
             group.create_task(self._persist(self._listen))
@@ -126,6 +126,8 @@ class Presence:
                 await attempt(backoff)
             except StreamUnavailable as error:
                 logger.debug("presence %s: %s", self._tally.name, error)
+            except Exception:
+                logger.exception("presence %s: unexpected error", self._tally.name)
             await asyncio.sleep(backoff.next_s())
 
     def _move(self, step: int) -> None:

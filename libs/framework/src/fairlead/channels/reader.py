@@ -1,6 +1,6 @@
 """The one reader of a stream in a worker: follows it through outages and gives each entry to the fanout exactly once.
 
-How this works. The state machine has three states, and every failure leads to one of two back to LIVE:
+How this works. There are three states, and from each failure a way back:
 
     STARTING ──(history loaded)──▶ LIVE ──(backend away)──▶ STALE ──(reached again)──▶ LIVE
 
@@ -79,13 +79,15 @@ class StreamReader:
         self._seen: dict[str, None] = {}
 
     async def run(self) -> None:
-        """Read until cancelled."""
+        """Read until cancelled; nothing else ends it. An error that nobody expected is logged with its traceback."""
         while True:
             try:
                 await self._connect()
                 while True:
                     self._take(await self._stream.read(self._position or BEGINNING))
-            except StreamUnavailable as error:
+            except Exception as error:
+                if not isinstance(error, StreamUnavailable):
+                    logger.exception("stream %s: unexpected error", self._stream.name)
                 self._change(ReaderState.STALE, f": {error}")
                 await asyncio.sleep(self._backoff.next_s())
 
