@@ -47,6 +47,19 @@ async def test_a_catalogue_that_holds_anything_is_left_alone(catalog: Catalog, d
     assert await seed.seed(database) == 0
 
 
+async def test_the_command_without_a_database() -> None:
+    """One line for what is missing, and for what is away; no trace."""
+    for environment, said in (({}, "DATABASE_URL"), ({"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "not available")):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "catalog.seed", env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        _, output = await process.communicate()
+        assert process.returncode == 1
+        [line] = output.decode().splitlines()
+        assert line.startswith("catalog.seed: ")
+        assert said in line
+
+
 async def test_the_command(database_url: str, database: Database) -> None:
     """`python -m catalog.seed` reads DATABASE_URL alone and says what it did."""
     lines = []

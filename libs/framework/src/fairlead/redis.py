@@ -120,8 +120,7 @@ def _pool(url: str, **limits: Any) -> _Pool:
 
 
 def _without_url(error: ValueError) -> str:
-    """The message without what urllib quotes, which may be the password; redis-py's name the parameter or the
-    scheme."""
+    """The message without what urllib quotes, which may be the password; redis-py's name the parameter or the scheme."""
     message = str(error)
     return message if message.startswith(("Redis URL", "Invalid value for")) else "malformed host or port"
 

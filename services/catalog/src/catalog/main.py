@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead import App
-from fairlead.settings import load_settings
-
 from catalog.service import build_app
 from catalog.settings import Settings
+from fairlead import App
+from fairlead.settings import load_settings
 
 __all__ = ["create_app"]
 

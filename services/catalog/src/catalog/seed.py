@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from fairlead.postgres import Database
-from fairlead.settings import Secret, load_settings
 from msgspec import Struct
 
 from catalog.domain.product import Money, NewProduct
 from catalog.stores.products import ProductStore, SkuTaken
+from fairlead.errors import ConfigurationError, ServiceUnavailable
+from fairlead.postgres import Database
+from fairlead.settings import Secret, load_settings
 
 __all__ = ["PRODUCTS", "main", "seed"]
 
@@ -71,8 +72,11 @@ async def _run(settings: Settings) -> int:
 
 
 def main() -> None:
-    """Seed the catalogue that the environment names."""
-    added = asyncio.run(_run(load_settings(Settings)))
+    """Seed the catalogue that the environment names; one line and exit status 1 when that can't be done."""
+    try:
+        added = asyncio.run(_run(load_settings(Settings)))
+    except (ConfigurationError, ServiceUnavailable) as error:
+        raise SystemExit(f"catalog.seed: {error}") from None
     sys.stdout.write(f"catalog: {added} products added\n" if added else "catalog: has products already\n")
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead import App, auth, cors, outbox, postgres, redis
-from fairlead.postgres.revisions import require_revision
-
 from catalog.api.products import products
 from catalog.settings import Settings
 from catalog.stores.products import ProductStore
+from fairlead import App, auth, cors, outbox, postgres, redis
+from fairlead.postgres.revisions import require_revision
 
 __all__ = ["build_app"]
 
 
 def build_app(settings: Settings) -> App[Any, Any]:
-    """The app. PostgreSQL is needed to answer; without Redis it answers, and the outbox keeps the events until it is
-    back."""
+    """The app. It needs PostgreSQL to answer; without Redis it answers, and the outbox keeps the events for later."""
     app: App[Any, Any] = App("catalog")
     database = postgres.attach(app, settings.database_url)
     require_revision(app, database, "catalog")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fairlead.settings import Secret
 from msgspec import Struct
+
+from fairlead.settings import Secret
 
 __all__ = ["Settings"]
 

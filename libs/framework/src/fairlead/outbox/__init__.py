@@ -19,6 +19,9 @@ What consumers get:
 An entry has the fields ``event``, ``id``, ``traceparent`` (may be empty) and one field with JSON for each member of
 the payload.
 
+NOTIFY has a price: PostgreSQL lets transactions that notify commit one after the other. That is far away for the changes
+of a REST service, and no place for a thousand events a second and more.
+
 Rejected: publishing after the commit (lost when the process dies in between), publishing before it (an event of
 something that never happened), logical decoding (a replication slot that nobody reads fills the disk of the primary),
 deleting a row before Redis has it.
@@ -26,7 +29,7 @@ deleting a row before Redis has it.
 
 from __future__ import annotations
 
-from fairlead.outbox.entry import Entry, write
+from fairlead.outbox.entry import write
 from fairlead.outbox.relay import Relay, attach
 
-__all__ = ["Entry", "Relay", "attach", "write"]
+__all__ = ["Relay", "attach", "write"]

@@ -64,7 +64,8 @@ logger = logging.getLogger("fairlead.outbox")
 def attach(app: App[Any, Any], database: Database, redis: Redis, *, max_stream_length: int = MAX_STREAM_LENGTH) -> Relay:
     """Run a relay in each worker of `app`, from its start until its shutdown cancels the tasks.
 
-    Attach `database` and `redis` first, so that they outlive the relay. The table comes from `fairlead.outbox.schema`.
+    Attach `database` and `redis` first, so that they outlive the relay; it keeps one connection of `database` for itself.
+    The table comes from `fairlead.outbox.schema`.
     """
     relay = Relay(database, redis, max_stream_length=max_stream_length)
     app.add_task(relay.run, name="outbox-relay")
@@ -84,12 +85,12 @@ class Relay:
         poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self.is_leading = False
+        self.outage = Outage("outbox relay", logger)
         self._database = database
         self._redis = redis
         self._batch_size = batch_size
         self._max_stream_length = max_stream_length
         self._poll_interval_s = poll_interval_s
-        self.outage = Outage("outbox relay", logger)
 
     async def run(self) -> None:
         """Stand by or lead until cancelled; whatever fails is tried again."""
@@ -127,8 +128,7 @@ class Relay:
             PENDING.set(0)
 
     async def _publish(self, session: Session) -> bool:
-        """Publish one batch; True when there is reason to go on at once. After a refusal, only when the back-off is
-        over."""
+        """Publish one batch; True when there is reason to go on at once. When Redis refuses, waits for the back-off."""
         try:
             count = await _finished(self._move_batch(session))
         except RedisError as error:

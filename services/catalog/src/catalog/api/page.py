@@ -12,10 +12,10 @@ import binascii
 from typing import Annotated
 from uuid import UUID
 
-from fairlead.errors import ValidationFailed
 from msgspec import Meta, Struct
 
 from catalog.domain.product import Product
+from fairlead.errors import ValidationFailed
 
 __all__ = ["Page", "PageQuery", "page_of"]
 

@@ -1,6 +1,7 @@
 """Conditional requests (RFC 9110 §13): entity tags of versions, If-None-Match for reading, If-Match for changing.
 
-A version's tag is strong: two answers with the same tag are the same bytes. If-Match compares strongly, so a weak tag
+A version's tag is strong: two answers with the same tag are the same bytes, as long as a product's JSON keeps its shape (a
+release that changes it has to change `etag_of` too). If-Match compares strongly, so a weak tag
 matches nothing; If-None-Match compares weakly (§8.8.3.2). What is no entity tag matches nothing either: a client that
 sends ``If-Match: 3`` without the quotes is refused rather than allowed to overwrite what it has not seen.
 """

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from fairlead import Blueprint, Body, HTTPResponse, Query, Request, empty, json
-from fairlead.auth import protected
-
 from catalog.api.page import PageQuery, page_of
 from catalog.api.precondition import etag_of, is_current, require_match
 from catalog.domain.product import NewProduct, Product, ProductPatch
+from fairlead import Blueprint, Body, HTTPResponse, Query, Request, empty, json
+from fairlead.auth import protected
 
 if TYPE_CHECKING:
     from catalog.stores.products import ProductStore

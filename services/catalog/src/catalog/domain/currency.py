@@ -1,4 +1,4 @@
-"""Currencies: the active codes of ISO 4217, list one (amendment 180), without funds, metals and test codes.
+"""Currencies: the codes of ISO 4217 that were in use as money in 2026, without funds, metals and test codes.
 
 A list and not a pattern: "EUX" looks right and is worth nothing. The amount of a price is in the currency's minor
 unit, of which there are 100 in most currencies, none in JPY and 1000 in KWD; whoever shows a price has to look that

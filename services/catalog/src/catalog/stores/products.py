@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
-from fairlead import outbox
-from fairlead.errors import Conflict, NotFound
 
 from catalog.domain.product import Money, NewProduct, Product, ProductPatch, apply, new_product_id
+from fairlead import outbox
+from fairlead.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from fairlead.postgres import Connection, Database
@@ -83,8 +83,7 @@ class ProductStore:
         return [_product(row) for row in rows]
 
     async def change(self, product_id: UUID, patch: ProductPatch, condition: Condition) -> Product:
-        """Merge `patch` into a product; one that changes nothing is not written. Raises `ProductNotFound`,
-        `SkuTaken`."""
+        """Merge `patch` into a product; one that changes nothing is not written. Raises `ProductNotFound`, `SkuTaken`."""
         async with self._database.transaction() as connection:
             before = await _lock(connection, product_id)
             condition(before)

@@ -1,6 +1,7 @@
 """Products, and the outbox that publishes their changes."""
 
 from alembic import op
+
 from fairlead.outbox import schema
 
 revision = "0001"
