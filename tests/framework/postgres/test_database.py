@@ -120,8 +120,9 @@ async def test_cancelled_session_is_not_reused(postgres_url: str) -> None:
 @pytest.mark.parametrize("cancelled", [False, True], ids=["time-out", "cancelled"])
 async def test_session_that_cannot_be_reset_is_cut(wire: Wire, cancelled: bool) -> None:
     """A session whose state can't be undone is not given to anybody else; the block's own end is not disturbed."""
-    database = Database(wire.url, max_size=1, command_timeout_s=30 if cancelled else 0.05)
+    database = Database(wire.url, max_size=1)
     await database.open()
+    database.command_timeout_s = 30 if cancelled else 0.05  # for the reset only: the pool was opened with the default
     quiet = asyncio.Event()
 
     async def leave() -> int:
@@ -227,10 +228,11 @@ async def test_statement_without_an_answer(database: Database) -> None:
 
 async def test_exhausted_pool(postgres_url: str) -> None:
     """When every connection stays busy for longer than `acquire_timeout_s`, the next task gets a 503."""
-    database = Database(postgres_url, max_size=1, acquire_timeout_s=0.05)
+    database = Database(postgres_url, max_size=1)
     await database.open()
     try:
         async with database.transaction():
+            database.acquire_timeout_s = 0.05  # not before: connecting may take longer on a busy machine
             with pytest.raises(ServiceUnavailable):
                 await database.fetchval("SELECT 1")
         assert 1 == await database.fetchval("SELECT 1")
@@ -274,7 +276,7 @@ async def test_busy_pool_is_healthy_while_it_is_answered(wire: Wire) -> None:
     """A load peak is no outage: all connections busy passes, unless nothing has been answered for the command
     time-out.
     """
-    database = Database(wire.url, max_size=1, acquire_timeout_s=0.05, command_timeout_s=30)
+    database = Database(wire.url, max_size=1, command_timeout_s=30)
     await database.open()
     try:
         await database.fetchval("SELECT 1")
@@ -290,11 +292,13 @@ async def test_busy_pool_is_healthy_while_it_is_answered(wire: Wire) -> None:
 async def test_silent_server_is_an_outage(wire: Wire) -> None:
     """A PostgreSQL that accepts and never answers costs `acquire_timeout_s`, not for ever."""
     wire.silence()
-    database = Database(wire.url, acquire_timeout_s=0.05)
+    database = Database(wire.url)
     await database.open()
+    database.acquire_timeout_s = 0.05
     try:
         with pytest.raises(ServiceUnavailable):
             await database.check()
+        database.acquire_timeout_s = 30
         wire.speak()
         await database.check()
     finally:
