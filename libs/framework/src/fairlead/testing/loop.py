@@ -55,9 +55,12 @@ class LoopRunner:
         """
         if asyncio._get_running_loop() is not None:
             coroutine.close()
-            raise RuntimeError("async code runs here already: name an async fixture as a parameter of the test")
+            raise RuntimeError(
+                "async code runs here already: name an async fixture as a parameter of the test, or use AsyncTestClient"
+            )
         if self._worker is None:
             self._worker = self.loop.create_task(self._work(), name="test")
+            self._worker.add_done_callback(_retrieve)
         outcome: asyncio.Future[T] = self.loop.create_future()
         self._steps.put_nowait((coroutine, outcome))
         deadline = running()
@@ -88,6 +91,9 @@ class LoopRunner:
             coroutine, outcome = await self._steps.get()
             try:
                 result = await coroutine
+            except (KeyboardInterrupt, SystemExit):
+                self._worker = None  # the loop lets these through to its caller, and stops
+                raise
             except BaseException as error:
                 if outcome.done():  # abandoned at the deadline: nobody waits for this step or for this task any more
                     return
@@ -113,3 +119,9 @@ class LoopRunner:
             return ""
         _, pending = self.loop.run_until_complete(asyncio.wait(tasks, timeout=CANCEL_GRACE_S))
         return "\n".join(describe_task(task) for task in pending)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at how a task has ended, so that asyncio does not log that nobody has."""
+    if not task.cancelled():
+        task.exception()

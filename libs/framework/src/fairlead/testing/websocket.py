@@ -132,7 +132,9 @@ class WebsocketClient(asyncio.Protocol):
             raise
 
     async def ping(self, data: bytes = b"") -> None:
-        """Send a ping and wait for a pong."""
+        """Send a ping and wait for a pong. Raises `WebsocketClosed`."""
+        if self._protocol.state is not State.OPEN:
+            raise self._closed()
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self._protocol.send_ping(data)
