@@ -65,6 +65,12 @@ def test_bytes_that_are_no_text_are_not_sent_as_text() -> None:
         encode_message(b"\xff", "text")
 
 
+def test_misspelt_encoding() -> None:
+    """W2: an encoding that does not exist is not ignored."""
+    with pytest.raises(ValueError, match="'JSON'"):
+        encode_message("a", "JSON")  # type: ignore[arg-type]
+
+
 def test_control_frames_are_short() -> None:
     """RFC 6455 §5.5: a control frame holds at most 125 bytes."""
     assert bytes((PING, 125)) + b"x" * 125 == control_frame(PING, b"x" * 125)

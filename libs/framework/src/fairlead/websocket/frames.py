@@ -8,7 +8,7 @@ is sent compressed, goes through the `websockets` library (see `general`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -47,6 +47,7 @@ MAX_REASON_BYTES: Final = 123
 _SHORT_TEXT = tuple(bytes((TEXT, size)) for size in range(126))
 _SHORT_BINARY = tuple(bytes((BINARY, size)) for size in range(126))
 
+_ENCODINGS = (None, *get_args(Encoding))
 _encode_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 
@@ -72,8 +73,11 @@ def encode_message(data: Any, encoding: Encoding | None = None) -> tuple[int, by
 
     Without `encoding` the type decides: `str` is text, bytes-like is binary, a dict, list, tuple or msgspec Struct is JSON
     in a text message. `encoding` overrides: "text" (bytes must be UTF-8), "bytes" (a `str` is sent as UTF-8), "json"
-    (anything that msgspec encodes). Raises TypeError for what fits none of these, ValueError for bytes that are no text.
+    (anything that msgspec encodes). Raises TypeError for what fits none of these, ValueError for bytes that are no text
+    and for an encoding that does not exist.
     """
+    if encoding not in _ENCODINGS:
+        raise ValueError(f"a websocket knows the encodings text, bytes and json, not {encoding!r}")
     if encoding == "json" or (encoding is None and isinstance(data, dict | list | tuple | msgspec.Struct)):
         return TEXT, _encode_json(data)
     if isinstance(data, str):
