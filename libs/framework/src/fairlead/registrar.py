@@ -219,7 +219,7 @@ class Registrar:
     ) -> None:
         """Serve one file, or everything inside a folder. Raises ValueError when neither exists."""
         handler = static_handler(file_or_directory, index=index, content_type=content_type, max_age=max_age)
-        options = {"host": host, "strict_slashes": strict_slashes}
+        options: dict[str, Any] = {"host": host, "strict_slashes": strict_slashes}
         if os.path.isdir(file_or_directory):
             self.add_route(handler, f"{uri.rstrip('/')}/<path:path>", ("GET", "HEAD"), name=name, **options)
             if index:
