@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.workers.cgroup import WorkerCount, count_workers, cpu_quota, memory_limit_bytes
+from fairlead.workers.cgroup import WorkerCount, count_workers, cpu_quota, memory_limit_bytes, oom_kills
 
 V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
 V1_CPU_MOUNT = "34 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
@@ -183,6 +183,22 @@ def test_a_mount_point_with_a_blank(tmp_path: Path) -> None:
     assert cpu_quota(root) == 2.0
 
 
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        ({"memory.events": "low 0\nmax 7\noom 2\noom_kill 2\noom_group_kill 0\n"}, 2),
+        ({"memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"}, 3),
+        ({"memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n"}, 0),
+        ({}, 0),
+    ],
+)
+def test_kills_for_want_of_memory_are_counted(tmp_path: Path, files: dict[str, str], kills: int) -> None:
+    """K3: that is how the log can tell them from a `kill -9`."""
+    fixed = {"proc/self/mountinfo": V2_MOUNT, "proc/self/cgroup": "0::/\n"}
+    assert oom_kills(tree(tmp_path, fixed | {f"sys/fs/cgroup/{name}": text for name, text in files.items()})) == kills
+
+
 def test_this_machine_can_be_asked() -> None:
     """K6: the real files of the machine that runs the tests are understood."""
     assert count_workers().count >= 1
+    assert oom_kills() >= 0

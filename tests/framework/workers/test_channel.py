@@ -28,12 +28,12 @@ from fairlead.workers.messages import (
     WorkerState,
 )
 
-SPEC = WorkerSpec("shop.main:app", 1, 42, (5, 6), 7, 15.0, 30.0, {"PORT": 8000, "WEBSOCKET_ORIGINS": ["a"]})
+SPEC = WorkerSpec("shop.main:app", 1, 42, (5, 6), 7, 15.0, {"PORT": 8000, "WEBSOCKET_ORIGINS": ["a"]})
 
 FROM_WORKER = [
     Changed(WorkerState.READY, name="shop", debug=True, loop="asyncio"),
     Changed(WorkerState.FAILED, cause="no", detail="Traceback", exit_status=2),
-    Beat(1.5, 0.25, 3, 4, (CheckResult("database", "readiness", True, "gone", 0.1),)),
+    Beat(1.5, 0.25, 3, 4, (CheckResult("database", "readiness", True, "gone"),)),
     Beat(1.5),
     Metrics({"a_total": {"kind": "counter", "series": [[[], 1]]}}, 7),
     Retire("old"),

@@ -73,7 +73,7 @@ def root_logger() -> Iterator[logging.Logger]:
 )
 def test_logs_follow_the_configuration(root_logger: logging.Logger, options: dict[str, object], level: int) -> None:
     """T9, K10: format, level, and who speaks."""
-    stream = configure_logs(settle_config({"LOG_FORMAT": "json", **options}), "shop.main:app", worker=3)
+    stream = configure_logs(settle_config({"LOG_FORMAT": "json", **options}), "shop", worker=3)
     assert (stream.format, root_logger.level) == ("json", level)
     assert (stream.identity["service"], stream.identity["worker"]) == ("shop", 3)
     assert any(isinstance(handler, LineHandler) for handler in root_logger.handlers)

@@ -114,6 +114,47 @@ async def test_sigterm_to_a_worker_replaces_it_without_a_gap(start: Any) -> None
     assert service.find("worker has failed") == []
 
 
+async def test_asking_a_worker_twice_replaces_it_once(start: Any) -> None:
+    """K5: the second SIGTERM means the same worker, not its replacement."""
+    service = await (await start()).ready()
+    first = service.worker_pid()
+    os.kill(first, signal.SIGTERM)
+    await service.event("worker is being replaced")
+    os.kill(first, signal.SIGTERM)
+    await service.event("worker has stopped")
+    assert await service.get("/pid") == (200, str(service.worker_pid()))
+    assert len(service.find("worker is starting")) == 2
+
+
+async def test_a_rolling_restart_passes_a_worker_that_is_coming_up(start: Any) -> None:
+    """K5: one that has just died is replaced by its own slot; the others still get their turn."""
+    service = await (await start("--workers", "2")).ready()
+    second = service.worker_pid(1)
+    os.kill(service.worker_pid(0), signal.SIGKILL)
+    service.signal(signal.SIGHUP)
+    await service.event("rolling restart is complete")
+    await service.event("worker is ready", worker=0, count=2)
+    assert service.worker_pid(1) != second
+    assert {status for status, _ in [await service.get("/") for _ in range(8)]} == {200}
+
+
+async def test_a_collector_that_raises_ends_nobody(start: Any) -> None:
+    """K10: what a service measures of itself may fail; the worker goes on beating and serving."""
+    broken = """
+from fairlead.telemetry.metrics import registry
+
+class Broken:
+    def collect(self):
+        raise RuntimeError("no reading")
+
+registry.add(Broken())
+"""
+    service = await (await start(more=broken)).ready()
+    assert (await service.probe("/metrics"))[0] == 200
+    await service.event("metrics could not be collected")
+    assert await service.get("/") == (200, "hello")
+
+
 async def test_counters_survive_a_replacement(start: Any) -> None:
     """K10: one /metrics for all workers, and a counter never goes down because a worker has ended."""
     service = await (await start("--workers", "2")).ready()

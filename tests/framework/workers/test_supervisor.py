@@ -62,6 +62,18 @@ async def test_a_stopped_worker_is_replaced(start: Any) -> None:
     await service.event("worker is ready", count=2)
 
 
+async def test_a_pause_of_the_supervisor_is_no_silence_of_the_workers(start: Any) -> None:
+    """K3: after a debugger or a frozen container nobody is taken for blocked."""
+    service = await (await start(FAIRLEAD_WORKER_HEARTBEAT_TIMEOUT="1.5")).ready()
+    service.signal(signal.SIGSTOP)
+    await asyncio.sleep(3.5)
+    service.signal(signal.SIGCONT)
+    while (await service.probe("/readyz"))[0] != 200:
+        pass
+    assert await service.get("/pid") == (200, str(service.worker_pid()))
+    assert service.find("worker has failed") == []
+
+
 async def test_a_crash_shows_its_stack(start: Any) -> None:
     """K3: a segmentation fault is logged with the Python stack that led to it."""
     crash = "\n@app.get('/crash')\nasync def crash(request):\n    import faulthandler\n    faulthandler._sigsegv()\n"
@@ -140,6 +152,25 @@ async def test_a_taken_port_is_one_line(start: Any) -> None:
         assert await service.exit_status() == 1
     assert service.stderr == f"fairlead: port {port} on 127.0.0.1 is taken by another process\n"
     assert service.find("worker is starting") == []
+
+
+async def test_a_taken_management_port_says_which_it_is(start: Any) -> None:
+    """Nobody who starts a second small app has ever asked for port 9000."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        service = await start("--management-port", str(port))
+        assert await service.exit_status() == 1
+    assert service.stderr == f"fairlead: management: port {port} on 127.0.0.1 is taken by another process\n"
+
+
+async def test_sanics_listeners_of_the_main_process_are_not_silently_left_out(start: Any) -> None:
+    """S: no process of ours both imports the service and outlives its workers; the log says so."""
+    main = "\n@app.main_process_start\nasync def first(app):\n    raise AssertionError('not here')\n"
+    service = await (await start("--workers", "2", more=main)).ready()
+    await service.event("these listeners run in a single process only", on=["main_process_start"])
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+    assert len(service.find("these listeners run in a single process only")) == 1
 
 
 async def test_a_second_service_does_not_share_a_port(start: Any) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from fairlead.app import App
 from fairlead.config import DEFAULTS, Config
 from fairlead.telemetry.logging import LogStream, configure
-from fairlead.workers.target import service_name
 
 __all__ = ["apply_options", "configure_logs", "options_from", "settle_config"]
 
@@ -44,10 +43,10 @@ def apply_options(app: App[Any, Any], options: Mapping[str, Any]) -> None:
     app.config.update(options)
 
 
-def configure_logs(config: Config, target: str, worker: int | None = None) -> LogStream:
+def configure_logs(config: Config, service: str, worker: int | None = None) -> LogStream:
     """Set up the logs of this process, before anything is imported that may log."""
     return configure(
-        service=service_name(target),
+        service=service,
         worker=worker,
         format=config.LOG_FORMAT,
         level="DEBUG" if config.DEBUG else config.LOG_LEVEL,

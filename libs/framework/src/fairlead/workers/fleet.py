@@ -32,7 +32,7 @@ class WorkerFleet:
         self._aggregate = Aggregate()
         self._serial = 0
         self._answers: dict[int, asyncio.Future[None]] = {}
-        self._replacements: set[asyncio.Task[bool]] = set()
+        self._retiring: dict[WorkerProcess, asyncio.Task[bool]] = {}
 
     @property
     def greeting(self) -> Changed:
@@ -55,9 +55,11 @@ class WorkerFleet:
 
     async def metrics(self) -> Snapshot:
         """Ask every worker, wait for those that answer, and add up the living and the dead."""
-        waiting = [answer for worker in self._workers() if (answer := self._ask(worker)) is not None]
-        if waiting:
-            await asyncio.wait(waiting, timeout=METRICS_WAIT_S)
+        asked = [serial for worker in self._workers() if (serial := self._ask(worker))]
+        if asked:
+            await asyncio.wait([self._answers[serial] for serial in asked], timeout=METRICS_WAIT_S)
+        for serial in asked:
+            del self._answers[serial]
         return self._aggregate.merged()
 
     # --- what workers say --------------------------------------------------------------------------------------------
@@ -65,17 +67,17 @@ class WorkerFleet:
     def metrics_arrived(self, worker: WorkerProcess, metrics: Metrics) -> None:
         """Keep a worker's newest counters."""
         self._aggregate.update(worker, metrics.snapshot)
-        answer = self._answers.pop(metrics.serial, None)
+        answer = self._answers.get(metrics.serial)
         if answer is not None and not answer.done():
             answer.set_result(None)
 
     def retirement_asked(self, worker: WorkerProcess, cause: str) -> None:
         """Replace a worker at its own wish, without a gap."""
-        slot = self.slots[worker.slot]
-        if slot.worker is worker and not self.is_draining:
-            task = asyncio.create_task(self._replace(slot, cause), name=f"replace worker {slot.index}")
-            self._replacements.add(task)
-            task.add_done_callback(self._replacements.discard)
+        if worker in self._retiring or self.is_draining:
+            return
+        replacement = self._replace(self.slots[worker.slot], worker, cause)
+        task = self._retiring[worker] = asyncio.create_task(replacement, name=f"replace worker {worker.slot}")
+        task.add_done_callback(lambda _: self._retiring.pop(worker))
 
     def worker_ended(self, worker: WorkerProcess) -> None:
         """Keep the counters of a worker that is gone."""
@@ -86,34 +88,35 @@ class WorkerFleet:
     async def roll(self, cause: str) -> bool:
         """Replace every worker, one after the other. At the first that can't be replaced the rest stay as they are."""
         for slot in self.slots:
-            if not await self._replace(slot, cause):
+            if not await self._replace(slot, slot.worker, cause):
                 if not self.is_draining:
                     logger.error("rolling restart abandoned, the old workers stay", extra={"worker": slot.index})
                 return False
         logger.info("rolling restart is complete", extra={"workers": len(self.slots)})
         return True
 
-    async def _replace(self, slot: Slot, cause: str) -> bool:
+    async def _replace(self, slot: Slot, worker: WorkerProcess | None, cause: str) -> bool:
         try:
-            return await slot.replace(cause)
+            return await slot.replace(worker, cause)
         except GiveUp as failure:
             logger.error("worker is not replaced", extra={"worker": slot.index, "cause": str(failure)})
             return False
 
     async def settle(self) -> None:
         """Wait for replacements that are under way. Call after the slots were stopped."""
-        if self._replacements:
-            await asyncio.wait(self._replacements)
+        if self._retiring:
+            await asyncio.wait(self._retiring.values())
 
     def _workers(self) -> list[WorkerProcess]:
         return [worker for slot in self.slots for worker in slot.workers]
 
-    def _ask(self, worker: WorkerProcess) -> asyncio.Future[None] | None:
+    def _ask(self, worker: WorkerProcess) -> int:
+        """The number of the question; 0 for a worker that can't be asked."""
+        if not worker.ask_for_metrics(self._serial + 1):
+            return 0
         self._serial += 1
-        if not worker.ask_for_metrics(self._serial):
-            return None
-        answer = self._answers[self._serial] = asyncio.get_running_loop().create_future()
-        return answer
+        self._answers[self._serial] = asyncio.get_running_loop().create_future()
+        return self._serial
 
 
 def _slot_status(slot: Slot, now_s: float) -> WorkerStatus:

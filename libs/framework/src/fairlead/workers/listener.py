@@ -30,10 +30,16 @@ class ListenError(Exception):
     exit_status: ClassVar[int] = 1
 
 
-def open_listener(host: str, port: int, backlog: int = 128) -> socket.socket:
-    """One listening socket that nobody else may share. Port 0 takes a free one. Raises `ListenError`."""
+def open_listener(host: str, port: int, backlog: int = 128, *, purpose: str = "") -> socket.socket:
+    """One listening socket that nobody else may share. Port 0 takes a free one.
+
+    Raises `ListenError`, in whose text `purpose` tells what nobody has asked for by name.
+    """
     family, address = _resolve(host, port)
-    return _listening(family, address, backlog, shared=False)
+    try:
+        return _listening(family, address, backlog, shared=False)
+    except ListenError as error:
+        raise ListenError(f"{purpose}: {error}" if purpose else str(error)) from error.__cause__
 
 
 def open_listeners(host: str, port: int, count: int, backlog: int) -> list[socket.socket]:

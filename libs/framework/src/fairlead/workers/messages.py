@@ -45,7 +45,6 @@ class CheckResult(Struct, frozen=True):
     """`readiness` or `startup`."""
     critical: bool
     error: str = ""
-    duration_s: float = 0.0
 
 
 class WorkerSpec(Struct, frozen=True, tag="spec"):
@@ -57,7 +56,6 @@ class WorkerSpec(Struct, frozen=True, tag="spec"):
     listener_fds: tuple[int, ...]
     black_box_fd: int
     graceful_shutdown_timeout_s: float
-    heartbeat_timeout_s: float
     options: dict[str, Any] = field(default_factory=dict)
     """Configuration that was given to `serve` beside the environment, by key."""
 

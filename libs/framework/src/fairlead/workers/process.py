@@ -10,7 +10,8 @@ cause:
 
 One timer stands guard. It holds the moment at which the state will have lasted too long: a start that takes more than
 the start time-out, a loop that sends no beat, a drain past its deadline, an exit that hangs. A worker that is overdue
-is ended by SIGABRT, which makes it write its stacks into the black box, and a second later by SIGKILL.
+is ended by SIGABRT, which makes it write its stacks into the black box, and a second later by SIGKILL. When the timer
+itself comes late, this process was stopped (a debugger, a frozen container), and no silence counts from that time.
 
 Signals are blocked while the child is spawned and unblocked by it once it has its handlers: the Ctrl-C that the terminal
 sends to every process of the group can't hit the interpreter while it starts.
@@ -56,6 +57,9 @@ CLEANUP_S = 4.0
 
 ABORT_GRACE_S = 1.0
 """Between SIGABRT and SIGKILL. Writing the stacks takes milliseconds."""
+
+STOPPED_S = 1.0
+"""A timer of ours that is later than this tells of a pause of ours."""
 
 _EVENTS = {
     WorkerState.STARTING: "worker is starting",
@@ -116,10 +120,6 @@ class WorkerProcess:
     def healthy_s(self) -> float:
         """For how long the worker has been, or was, ready and beating."""
         return self.last_sign_s - self.ready_s if self.ready_s is not None else 0.0
-
-    def is_fit(self, now_s: float, tolerated_s: float) -> bool:
-        """True while the worker is ready and its loop has been heard of within `tolerated_s`."""
-        return self.state is WorkerState.READY and now_s - self.last_sign_s <= tolerated_s
 
     async def start(self) -> None:
         """Spawn the process and tell it what to do. Raises OSError when there is no room for another process."""
@@ -182,7 +182,6 @@ class WorkerProcess:
             listener_fds=(self._listener.fileno(),),
             black_box_fd=self._black_box.fd,
             graceful_shutdown_timeout_s=self._plan.graceful_shutdown_timeout_s,
-            heartbeat_timeout_s=self._plan.heartbeat_timeout_s,
             options=dict(self._plan.options),
         )
 
@@ -250,8 +249,12 @@ class WorkerProcess:
             self._timer = loop.call_later(max(until_s - time.monotonic(), 0), self._check_limit)
 
     def _check_limit(self) -> None:
+        now_s = time.monotonic()
         until_s, cause = self._limit()
-        if time.monotonic() < until_s:
+        if self.state is WorkerState.READY and now_s - until_s > STOPPED_S:
+            self.last_sign_s = now_s
+            until_s, cause = self._limit()
+        if now_s < until_s:
             self._set_guard()
             return
         self._overdue = cause
@@ -289,18 +292,17 @@ class WorkerProcess:
 
     def _conclude(self, status: int, stacks: str) -> None:
         how = self._describe_death(status)
+        if self._overdue:
+            how = f"{self._overdue}; {how}"
         if self._deadline_s is not None:
-            if self._overdue:
-                how = f"{self._overdue}; {how}"
-            elif status in (0, -signal.SIGTERM):
+            if status in (0, -signal.SIGTERM) and not self._overdue:
                 self._become(WorkerState.STOPPED)
-                return
-            self._become(WorkerState.STOPPED, how, logging.WARNING, stacks)
+            else:
+                self._become(WorkerState.STOPPED, how, logging.WARNING, stacks)
         elif self.failure is not None:
             detail = self.failure.detail if self.logs_detail else ""
             self._become(WorkerState.FAILED, self.failure.cause, logging.ERROR, detail)
         else:
-            how = f"{self._overdue}; {how}" if self._overdue else how
             self._become(WorkerState.FAILED, how, logging.ERROR, stacks)
 
     def _describe_death(self, status: int) -> str:

@@ -17,6 +17,7 @@ from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
 from fairlead.telemetry.observer import Observer, compose
 from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
+from fairlead.workers.server_metrics import ServerMetrics
 
 __all__ = ["Service"]
 
@@ -32,12 +33,10 @@ CLEANUP_S = 3.0
 
 
 class Service:
-    """Call `start`, then let `check` and `beats` run beside the requests, then `drain`; each once, in one loop."""
+    """Call `start_unless`, then let `beats` and `keep_checking` run beside the requests, then `drain`; once, in one loop."""
 
     def __init__(self, app: App[Any, Any], sockets: Sequence[socket.socket], stream: LogStream) -> None:
         self.app = app
-        self.requests_cut = 0
-        """How many requests had not ended at the deadline of the drain."""
         self._sockets = sockets
         self._stream = stream
         self._server: Server | None = None
@@ -67,6 +66,7 @@ class Service:
         await self.app.startup()
         self._server = Server(self.app.dispatcher, self._sockets, limits=self.app.config.limits(), observer=self._observer())
         await self._server.start()
+        registry.add(ServerMetrics(self._server))
         for listener in self._sockets:  # to listen again with asyncio's default would have cut the queue to 100
             listener.listen(self.app.config.BACKLOG)
         await self.app.started()
@@ -114,9 +114,9 @@ class Service:
             for listener in self._sockets:  # from here on the kernel refuses what we would not accept any more
                 listener.close()
             loop = asyncio.get_running_loop()
-            self.requests_cut = await self._server.drain(loop.time() + max(deadline_s - time.monotonic(), 0))
-            if self.requests_cut:
-                logger.warning("requests were cut at the deadline", extra={"requests": self.requests_cut})
+            cut = await self._server.drain(loop.time() + max(deadline_s - time.monotonic(), 0))
+            if cut:
+                logger.warning("requests were cut at the deadline", extra={"requests": cut})
         end_s = deadline_s + CLEANUP_S
         left_s = max(end_s - time.monotonic(), 0)
         await self._within(self.app.shutdown(left_s / 2), end_s, "after_server_stop")
@@ -132,11 +132,9 @@ class Service:
 
     async def _run_checks(self) -> None:
         health = self.app.health
-        started_s = time.monotonic()
         await health.run()
-        took_s = round(time.monotonic() - started_s, 4)
         self._checks = tuple(
-            CheckResult(check.name, kind, check.critical, check.error or "", took_s)
+            CheckResult(check.name, kind, check.critical, check.error or "")
             for kind, checks in (("startup", health.startup), ("readiness", health.readiness))
             for check in checks
         )

@@ -35,7 +35,7 @@ from fairlead.workers.signals import STOP_SIGNALS, SignalInbox
 from fairlead.workers.single import SingleProcess
 from fairlead.workers.slot import GiveUp
 from fairlead.workers.supervisor import Supervisor
-from fairlead.workers.target import check_target, load_target
+from fairlead.workers.target import check_target, load_target, service_name
 
 __all__ = ["serve"]
 
@@ -73,20 +73,20 @@ def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox
             "use `fairlead serve MODULE:NAME`"
         )
     plan = _plan(app.name, app.config, WorkerCount(1, "an App object is served by its own process"), options)
-    stream = configure_logs(app.config, type(app).__module__)
+    stream = configure_logs(app.config, app.name)
     return _run_single(plan, lambda: app, stream, signals)
 
 
 def _serve_target(target: str, options: dict[str, Any], signals: SignalInbox, *, fast: bool) -> int:
     check_target(target)
     config = settle_config(options)
-    stream = configure_logs(config, target)
+    stream = configure_logs(config, service_name(target))
     if config.SINGLE_PROCESS:
         plan = _plan(target, config, WorkerCount(1, "single process"), options)
         return _run_single(plan, partial(_load, target, options), stream, signals)
     plan = _plan(target, config, count_workers(config.WORKERS, fast=fast), options)
     signals.install(signal.SIGCHLD)
-    with open_listener(plan.management_host, plan.management_port) as listener:
+    with open_listener(plan.management_host, plan.management_port, purpose="management") as listener:
         management = address_of(listener)
 
         def manage(fleet: Fleet) -> Any:
@@ -109,7 +109,7 @@ def _serve_target(target: str, options: dict[str, Any], signals: SignalInbox, *,
 def _run_single(plan: Plan, load: Callable[[], App[Any, Any]], stream: LogStream, signals: SignalInbox) -> int:
     with (
         open_listener(plan.host, plan.port, plan.backlog) as listener,
-        open_listener(plan.management_host, plan.management_port) as management,
+        open_listener(plan.management_host, plan.management_port, purpose="management") as management,
     ):
         show = partial(
             announce,

@@ -109,7 +109,10 @@ class Warden:
         self._thread.join()
 
     def _run(self) -> None:
-        asyncio.run(self._watch())
+        try:
+            asyncio.run(self._watch())
+        finally:
+            self._is_up.set()
 
     async def _watch(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()

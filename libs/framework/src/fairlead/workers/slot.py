@@ -61,7 +61,8 @@ class Slot:
 
     async def run(self) -> None:
         """Keep a worker alive until `stop`. Raises `GiveUp` when the first one fails, and on a crash loop."""
-        self.worker = await self._spawn()
+        async with self._spawning:
+            self.worker = await self._spawn()
         while not self._stopping.is_set():
             worker = self.worker
             await self._outlive(worker)
@@ -70,12 +71,18 @@ class Slot:
                     await self._respawn(worker)
         await self._bury_all()
 
-    async def replace(self, cause: str) -> bool:
-        """Start a new worker first, then drain the old one. False when that failed and the old one stays."""
+    async def replace(self, old: WorkerProcess | None, cause: str) -> bool:
+        """Start a new worker first, then drain the `old` one. False when the new one failed and the old one stays.
+
+        A worker that is no longer the slot's own, or that fails before it is ready, is replaced anyway: that is True.
+        """
         async with self._spawning:
-            old = self.worker
-            if old is None or old.state is not WorkerState.READY or self._stopping.is_set():
+            if old is not None:
+                await old.settled.wait()
+            if self._stopping.is_set():
                 return False
+            if old is None or old is not self.worker or old.state is not WorkerState.READY:
+                return True
             logger.info("worker is being replaced", extra={"worker": self.index, "worker_pid": old.pid, "cause": cause})
             new = await self._spawn()
             await new.settled.wait()

@@ -122,7 +122,7 @@ class Supervisor:
             slot.close()  # the worker's copy is then the last: what it does not accept any more is refused, not lost
             slot.stop(deadline_s)
         forced = asyncio.create_task(self._end_when_forced(), name="forced end")
-        await asyncio.wait(lives)
+        await asyncio.gather(*lives, return_exceptions=True)
         forced.cancel()
         logger.info("service has stopped", extra={"cause": cause})
 

@@ -40,7 +40,7 @@ from fairlead.workers.messages import (
 )
 from fairlead.workers.service import CLEANUP_S, Service
 from fairlead.workers.signals import HELD_SIGNALS, disregard
-from fairlead.workers.target import load_target
+from fairlead.workers.target import load_target, service_name
 
 __all__ = ["Worker", "main"]
 
@@ -90,7 +90,7 @@ class Worker:
     def _prepare(self) -> Service:
         """Import the service. From here on SIGTERM does not end the process any more."""
         spec = self._spec
-        stream = configure_logs(settle_config(spec.options), spec.target, worker=spec.slot)
+        stream = configure_logs(settle_config(spec.options), service_name(spec.target), worker=spec.slot)
         app = load_target(spec.target)
         apply_options(app, spec.options)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire)
@@ -141,8 +141,12 @@ class Worker:
         self._channel.send(Retire(f"{signal.SIGTERM.name} to the worker"))
 
     def _send_metrics(self, serial: int = 0) -> None:
-        if self._service is not None:
+        if self._service is None:
+            return
+        try:
             self._channel.send(Metrics(self._service.metrics(), serial))
+        except Exception:  # a gauge of the service's own that raises, or more series than fit: no reason to stop beating
+            logger.exception("metrics could not be collected")
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,0 +1,56 @@
+"""Refused messages and websockets on /metrics (missions W10, K10)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fairlead import App
+from fairlead.server import Server
+from fairlead.telemetry.metrics import merge, render
+from fairlead.testing import AsyncTestClient
+from fairlead.workers.listener import open_listener
+from fairlead.workers.server_metrics import ServerMetrics
+
+
+async def test_refused_messages_are_counted() -> None:
+    """K10: what never became a request is in no route's series."""
+    app: App[Any, Any] = App("refusing")
+    with open_listener("127.0.0.1", 0) as listener:
+        server = Server(app.finalise(), [listener])
+        await server.start()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        snapshot = ServerMetrics(server).collect()
+        await server.drain(asyncio.get_running_loop().time() + 1)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert list(snapshot) == ["fairlead_http_messages_refused_total"]
+    assert snapshot["fairlead_http_messages_refused_total"]["series"] == [(["400"], 1)]
+
+
+async def test_websockets_are_counted() -> None:
+    """W10: open ones, closed ones by code, messages and bytes in both directions."""
+    app: App[Any, Any] = App("echoing")
+
+    @app.websocket("/echo")
+    async def echo(request: Any, ws: Any) -> None:
+        async for message in ws:
+            await ws.send(message)
+            await ws.send("!")
+
+    async with AsyncTestClient(app) as client:
+        metrics = ServerMetrics(client.server._server)
+        async with client.websocket("/echo") as ws:
+            await ws.send("abc")
+            assert [await ws.recv(), await ws.recv()] == ["abc", "!"]
+            during = metrics.collect()
+        after = metrics.collect()
+    assert during["fairlead_websockets"]["series"] == [([], 1)]
+    assert after["fairlead_websockets"]["series"] == [([], 0)]
+    assert after["fairlead_websockets_opened_total"]["series"] == [([], 1)]
+    assert after["fairlead_websockets_closed_total"]["series"] == [(["1000"], 1)]
+    assert after["fairlead_websocket_messages_total"]["series"] == [(["received"], 1), (["sent"], 2)]
+    assert after["fairlead_websocket_bytes_total"]["series"] == [(["received"], 3), (["sent"], 4)]
+    assert b'fairlead_websockets_closed_total{code="1000"} 2\n' in render(merge([after, after]))
