@@ -17,15 +17,17 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from fairlead.local.console import Console
 from fairlead.local.plan import Service, read_services, with_ports
 from fairlead.local.ports import free_port
 from fairlead.local.stack import Stack
+from tests.redis_server import RedisServer
 
-from .redis_server import RedisServer
+expect.set_options(timeout=15_000)  # Chromium and the services may share their CPUs with much else
 
+NAMES = ("auth", "catalog", "feed")
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -91,9 +93,6 @@ class Shop:
         answer = await self._client.request(method, f"{self.catalog.url}/v1/products{path}", headers=headers, **content)
         answer.raise_for_status()
         return answer.json() if answer.content else None
-
-
-NAMES = ("auth", "catalog", "feed")
 
 
 @pytest.fixture(scope="session")

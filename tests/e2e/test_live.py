@@ -12,6 +12,8 @@ from playwright.async_api import Locator, Page, expect
 
 from .conftest import Shop, Visitors, until
 
+pytestmark = pytest.mark.deadline(90)
+
 OUTAGE_MS = 20_000
 """How long a page may take to be itself again: Chromium and the services share two CPUs with other tests."""
 
@@ -90,7 +92,6 @@ async def test_the_viewers_count_follows_the_tabs(visitors: Visitors) -> None:
     await expect(count).to_have_text("1 viewer")
 
 
-@pytest.mark.deadline(60)
 async def test_kill_9_of_every_worker(shop: Shop, visitors: Visitors) -> None:
     """Each of the feed's workers is killed while pages are open: the pages come back by themselves, miss nothing, and
     the viewers of the dead worker are not counted for ever (K3)."""
@@ -113,7 +114,6 @@ async def test_kill_9_of_every_worker(shop: Shop, visitors: Visitors) -> None:
         await expect(page.locator("#viewers")).to_have_text("3 viewers", timeout=OUTAGE_MS)
 
 
-@pytest.mark.deadline(60)
 async def test_a_restart_of_redis_is_caught_up(shop: Shop, visitors: Visitors) -> None:
     """While Redis is away the page says that it may be behind, its websocket stays, and readiness is 503; a change that
     was made meanwhile waits in the outbox and arrives when Redis is back."""

@@ -10,6 +10,8 @@ from playwright.async_api import Route, expect
 from .conftest import Shop, Visitors
 from .test_live import price, row, set_price
 
+pytestmark = pytest.mark.deadline(90)
+
 
 async def test_a_reload_keeps_one_signed_in(shop: Shop, visitors: Visitors) -> None:
     """The refresh token outlives the reload, the access token does not; signing out ends both, also at auth."""

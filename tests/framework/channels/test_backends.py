@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from fairlead.channels import MemoryBackend, StreamPosition
 from fairlead.channels.redis import RedisBackend
@@ -19,7 +20,7 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     if request.param == "memory":
         yield MemoryBackend()
         return
-    client = request.getfixturevalue("valkey").client()
+    client = Redis.from_url(request.getfixturevalue("redis_url"))
     yield RedisBackend(client)
     await client.aclose()
 

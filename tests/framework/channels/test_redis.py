@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import pytest
+from redis.asyncio import Redis
 
 from fairlead.channels import Backoff, Entry, Fanout, Presence, ReaderState, StreamReader, StreamUnavailable
 from fairlead.channels.redis import RedisBackend
 from fairlead.channels.stream import BEGINNING
-
-if TYPE_CHECKING:
-    from tests.framework.channels.conftest import Valkey
+from tests.redis_server import RedisServer
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -22,9 +20,9 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_member_that_was_killed_expires(valkey: Valkey) -> None:
+async def test_a_member_that_was_killed_expires(valkey: RedisServer) -> None:
     """A report that is not repeated is left out of the sum after its time (kill -9 of a worker)."""
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     backend = RedisBackend(client)
     killed, alive = backend.tally("viewers", ttl_s=0.05), backend.tally("viewers")
     await killed.report(4)
@@ -36,9 +34,9 @@ async def test_a_member_that_was_killed_expires(valkey: Valkey) -> None:
     await client.aclose()
 
 
-async def test_the_expiry_of_a_member_is_published(valkey: Valkey) -> None:
+async def test_the_expiry_of_a_member_is_published(valkey: RedisServer) -> None:
     """Whoever notices it first tells all the others: no worker shows the dead one's viewers for longer than the rest."""
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     backend = RedisBackend(client)
     killed, alive, other = backend.tally("v", ttl_s=0.05), backend.tally("v"), backend.tally("v")
     await killed.report(4)
@@ -55,9 +53,9 @@ async def test_the_expiry_of_a_member_is_published(valkey: Valkey) -> None:
     await client.aclose()
 
 
-async def test_the_keys_of_a_tally_vanish_with_its_members(valkey: Valkey) -> None:
+async def test_the_keys_of_a_tally_vanish_with_its_members(valkey: RedisServer) -> None:
     """Nothing stays behind in Redis when every worker is gone."""
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     await RedisBackend(client).tally("viewers", ttl_s=0.02).report(1)
 
     async def is_empty() -> bool:
@@ -67,12 +65,12 @@ async def test_the_keys_of_a_tally_vanish_with_its_members(valkey: Valkey) -> No
     await client.aclose()
 
 
-async def test_presence_recovers_from_a_restart_without_data(valkey: Valkey) -> None:
+async def test_presence_recovers_from_a_restart_without_data(valkey: RedisServer) -> None:
     """Reports, script and subscription are gone with the server; the next heartbeats bring them back."""
     valkey.keeps_data = False
     valkey.kill()
     valkey.start()
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     backend = RedisBackend(client)
     shown: asyncio.Queue[int] = asyncio.Queue()
     one = Presence(backend.tally("viewers"), on_change=shown.put_nowait, heartbeat_s=0.05, backoff=quick)
@@ -101,9 +99,9 @@ def quick() -> Backoff:
     return Backoff(0.01, 0.02)
 
 
-async def test_a_reader_catches_up_after_a_restart(valkey: Valkey) -> None:
+async def test_a_reader_catches_up_after_a_restart(valkey: RedisServer) -> None:
     """Entries that were appended while this worker had no connection arrive when it is back, none twice."""
-    client, other = valkey.client(), valkey.client()
+    client, other = Redis.from_url(valkey.url), Redis.from_url(valkey.url)
     fanout = Fanout(gap_notice="gap")
     states: asyncio.Queue[ReaderState] = asyncio.Queue()
     caught_up = asyncio.Event()
@@ -140,9 +138,9 @@ async def test_a_reader_catches_up_after_a_restart(valkey: Valkey) -> None:
     await other.aclose()
 
 
-async def test_an_absent_server_is_unavailable_in_every_call(valkey: Valkey) -> None:
+async def test_an_absent_server_is_unavailable_in_every_call(valkey: RedisServer) -> None:
     """The callers see one exception, whatever redis-py raised."""
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     backend = RedisBackend(client)
     stream, tally = backend.stream("s"), backend.tally("t")
     valkey.kill()
@@ -161,19 +159,19 @@ async def test_an_absent_server_is_unavailable_in_every_call(valkey: Valkey) -> 
     await client.aclose()
 
 
-async def test_a_key_of_another_kind_is_unavailable_and_not_a_crash(valkey: Valkey) -> None:
+async def test_a_key_of_another_kind_is_unavailable_and_not_a_crash(valkey: RedisServer) -> None:
     """A mistake in the database's use is an outage with its reason, not the end of the reader."""
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     await client.set("s", "text")
     with pytest.raises(StreamUnavailable, match="WRONGTYPE"):
         await RedisBackend(client).stream("s").extent()
     await client.aclose()
 
 
-async def test_a_cancellation_is_never_lost(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancellation_is_never_lost(valkey: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that is cancelled in the very turn in which redis-py has sent its command ends with that read."""
     monkeypatch.setattr("fairlead.channels.redis.BLOCK_S", 0.01)
-    client = valkey.client()
+    client = Redis.from_url(valkey.url)
     stream = RedisBackend(client).stream("s")
     position = await stream.append({"id": "1"})
     for turns in range(12):

@@ -1,5 +1,5 @@
-// The three dialogs: account, new product, deletion. Each `ask` resolves to true when what was asked for is done, to false when
-// the dialog was closed. Focus stays inside while one is open and returns to where it was (the browser's own <dialog>).
+// The three dialogs: account, new product, deletion. Each `ask` resolves to something true when what was asked for is done (for a
+// new product: its id), and to false when the dialog was closed. Focus stays inside while one is open and returns to where it was (the browser's own <dialog>).
 
 import { parseMoney } from "./money.js";
 import { Problem } from "./problem.js";
@@ -14,7 +14,7 @@ class Dialog {
     this.form = this.element.querySelector("form");
     this.#submit = submit;
     this.element.addEventListener("close", () => this.#resolve(false));
-    this.element.addEventListener("pointerdown", (event) => event.target === this.element && this.element.close());
+    this.element.addEventListener("pointerdown", (event) => isOutside(event, this.element) && this.element.close());
     this.form.querySelector("[data-close]").addEventListener("click", () => this.element.close());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -55,8 +55,8 @@ class Dialog {
     this.#isBusy = true;
     button.ariaBusy = "true";
     try {
-      await this.#submit(this.values);
-      this.#resolve(true);
+      const result = await this.#submit(this.values);
+      this.#resolve(result ?? true);
       this.element.close();
     } catch (error) {
       this.#show(error);
@@ -81,6 +81,12 @@ class Dialog {
   }
 }
 
+/** Whether the backdrop was pressed, which belongs to the dialog as its padding does. */
+function isOutside({ target, clientX, clientY }, element) {
+  const { left, right, top, bottom } = element.getBoundingClientRect();
+  return target === element && (clientX < left || clientX > right || clientY < top || clientY > bottom);
+}
+
 /** What the page itself finds wrong with a form, by the fields' names. */
 class Mistakes extends Error {
   constructor(fields) {
@@ -100,7 +106,7 @@ const FACES = {
   in: { title: "Sign in", lead: "", other: "New here?", link: "Create an account", autocomplete: "current-password" },
   up: {
     title: "Create an account",
-    lead: "So that you can change prices. It stays on this machine.",
+    lead: "So that you can change prices.",
     other: "Been here before?",
     link: "Sign in",
     autocomplete: "new-password",
@@ -150,7 +156,7 @@ export class AccountDialog {
 export class ProductDialog {
   #dialog;
 
-  /** `create` takes {name, sku, price: {amount, currency}, stock}. */
+  /** `create` takes {name, sku, price: {amount, currency}, stock} and gives the id. */
   constructor(create) {
     this.#dialog = new Dialog("product-dialog", async ({ name, sku, price, currency, stock }) => {
       let amount = 0;
@@ -166,8 +172,9 @@ export class ProductDialog {
         price: complaint,
         stock: /^\d{1,9}$/.test(stock.trim()) ? "" : "How many are there?",
       });
-      await create({ name: name.trim(), sku: sku.trim(), price: { amount, currency }, stock: Number(stock) });
+      const id = await create({ name: name.trim(), sku: sku.trim(), price: { amount, currency }, stock: Number(stock) });
       this.#dialog.form.reset();
+      return id;
     });
   }
 

@@ -24,8 +24,8 @@ export class Feed extends EventTarget {
 
   start() {
     addEventListener("online", () => this.#connectNow());
-    addEventListener("offline", () => this.#socket?.close());
-    addEventListener("pagehide", () => this.#socket?.close());
+    addEventListener("offline", () => this.#abandon());
+    addEventListener("pagehide", () => this.#abandon());
     addEventListener("pageshow", (event) => event.persisted && this.#connectNow());
     document.addEventListener("visibilitychange", () => document.hidden || this.#connectNow());
     this.#connect();
@@ -94,11 +94,16 @@ export class Feed extends EventTarget {
 
   #listen() {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => {
-      const socket = this.#socket;
-      this.#lost(); // not waiting for a closing handshake that can't come
-      socket?.close();
-    }, SILENCE_MS);
+    this.#silence = setTimeout(() => this.#abandon(), SILENCE_MS);
+  }
+
+  /** Give the connection up without waiting for a closing handshake that may not come. */
+  #abandon() {
+    const socket = this.#socket;
+    if (socket !== null) {
+      this.#lost();
+      socket.close();
+    }
   }
 
   #show(state) {

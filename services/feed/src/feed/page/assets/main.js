@@ -28,6 +28,7 @@ const catalog = new Catalog(session);
 const feed = new Feed();
 const shelf = new Shelf();
 const ownVersions = new Set();
+const underWay = new Set();
 const list = byId("products");
 
 let nextCursor = null;
@@ -41,7 +42,7 @@ const rows = new Rows(list, {
   mayEdit: (product) => session.isSignedIn || accountDialog.ask(`Sign in to change the price of “${product.name}”.`),
   async save(product, amount) {
     try {
-      own(await catalog.changePrice(product, amount));
+      await track(catalog.changePrice(product, amount).then(own));
     } catch (error) {
       await refreshAfter(error, product);
       throw error;
@@ -55,11 +56,13 @@ const rows = new Rows(list, {
 });
 
 const accountDialog = new AccountDialog(session);
-const productDialog = new ProductDialog(async (product) => own(await catalog.create(product)));
+const productDialog = new ProductDialog(async (fields) => {
+  const product = await track(catalog.create(fields).then(own));
+  return product.id;
+});
 const removalDialog = new RemovalDialog(async (product) => {
   try {
-    await catalog.remove(product);
-    ownVersions.add(`${product.id} deleted`);
+    await track(catalog.remove(product).then(() => ownVersions.add(`${product.id} deleted`)));
     shelf.drop(product.id);
   } catch (error) {
     await refreshAfter(error, product);
@@ -70,10 +73,17 @@ const removalDialog = new RemovalDialog(async (product) => {
   }
 });
 
-/** Take in the answer to a change that this page made; the feed will tell of it too, maybe it has already. */
+/** Remember a change of this page while it is under way: the feed may tell of it before its answer comes. */
+function track(change) {
+  underWay.add(change);
+  return change.finally(() => underWay.delete(change));
+}
+
+/** Take in the answer to a change that this page made; the feed tells of it too. */
 function own(product) {
   ownVersions.add(`${product.id} ${product.version}`);
   shelf.put(product);
+  return product;
 }
 
 /** An answer said that the page's copy is old (412) or of something gone (404): look. A session that ended: ask. */
@@ -119,12 +129,14 @@ async function loadAll() {
   try {
     const wanted = shelf.size;
     const products = [];
+    let cursor = null;
     do {
-      const page = await catalog.list(products.length ? nextCursor : null);
+      const page = await catalog.list(cursor);
       products.push(...page.products);
-      nextCursor = page.cursor;
-    } while (nextCursor && products.length < wanted);
-    shelf.replace(products, nextCursor && products.at(-1).id);
+      cursor = page.cursor;
+    } while (cursor && products.length < wanted);
+    nextCursor = cursor;
+    shelf.replace(products, cursor && products.at(-1).id);
     list.querySelectorAll(".waiting").forEach((row) => row.remove());
     isLoaded = true;
     showTally();
@@ -162,7 +174,7 @@ function showBelow(text, label, action) {
 
 async function addProduct() {
   if (session.isSignedIn || (await accountDialog.ask("Sign in to add a product."))) {
-    await productDialog.ask();
+    rows.reveal(await productDialog.ask());
   }
 }
 
@@ -170,15 +182,18 @@ byId("add").addEventListener("click", addProduct);
 
 // The feed ----------------------------------------------------------------------------------------------------------
 
-feed.addEventListener("change", ({ detail: { type, product } }) => {
-  const isOwn = ownVersions.delete(type === "product.deleted" ? `${product.id} deleted` : `${product.id} ${product.version}`);
-  if (type === "product.deleted") {
+feed.addEventListener("change", async ({ detail: { type, product } }) => {
+  const isGone = type === "product.deleted";
+  const isNews = isGone || shelf.put(product);
+  if (isGone) {
     shelf.drop(product.id);
-  } else if (!shelf.put(product) && !isOwn) {
-    return; // a repeat, or older than the list
   }
-  note(type, product, shelf.before(product), isOwn);
-  if (!isOwn) {
+  await Promise.allSettled(underWay);
+  const isOwn = ownVersions.delete(isGone ? `${product.id} deleted` : `${product.id} ${product.version}`);
+  if (isOwn || isNews) {
+    note(type, product, shelf.before(product), isOwn);
+  }
+  if (isNews && !isOwn) {
     say(`${product.name}: ${describe(type, product, shelf.before(product))}`);
   }
 });

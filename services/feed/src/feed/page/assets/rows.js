@@ -49,6 +49,13 @@ export class Rows {
     this.#rows.get(id)?.edit();
   }
 
+  /** Bring a product into view and put the focus on it; nothing to do for one that is not here. */
+  reveal(id) {
+    const element = this.#rows.get(id)?.element;
+    element?.scrollIntoView({ block: "center" });
+    element?.querySelector(".price").focus({ preventScroll: true });
+  }
+
   #insert(product) {
     for (const waiting of this.#list.querySelectorAll(".waiting")) {
       waiting.remove();

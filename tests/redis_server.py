@@ -20,6 +20,8 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.keeps_data = True
+        """Whether the next start finds what was stored before; a server without persistence does not."""
         self._folder = folder
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +38,7 @@ class RedisServer:
             "--port": str(self._port),
             "--dir": str(self._folder),
             "--save": "",
-            "--appendonly": "yes",
+            "--appendonly": "yes" if self.keeps_data else "no",
             "--appendfsync": "always",
         }
         command = [str(PROGRAM), *(word for option in options.items() for word in option)]
