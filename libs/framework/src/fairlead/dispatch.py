@@ -30,6 +30,8 @@ logger = logging.getLogger("fairlead.dispatch")
 Observer = Callable[[Request[Any, Any], int, int, float], None]
 """`(request, status, body_bytes, duration_s)`, called once for each response."""
 
+_ANSWERED_TWICE = "the handler returned a response after request.respond(): it is not sent"
+
 ErrorHandlers = dict[type[BaseException], ErrorHandler]
 
 
@@ -52,10 +54,13 @@ class Dispatcher:
         self._blueprint_errors[blueprint] = errors
 
     def find(self, request: Request[Any, Any]) -> Route:
-        """The route of a request; `missing`, which raises the 404 or 405, when there is none."""
+        """The route of a request; `missing`, which raises the 404 or 405, when there is none.
+
+        It raises what a parameter type of the application's own raised as well, so that this is a 500 like any other.
+        """
         try:
             route = self._router.find(request)
-        except FairleadException as exc:
+        except Exception as exc:
             request.route_parameters = (exc,)
             return self.missing
         request.route = route
@@ -87,7 +92,7 @@ class Dispatcher:
                 if route.is_async:
                     answer = yield from answer
                 kind = answer.__class__
-                if kind is not HTTPResponse and kind is not JSONResponse:
+                if request._response is not None or (kind is not HTTPResponse and kind is not JSONResponse):
                     answer = yield from self._conclude(request, answer)
                 if answer is not None:
                     request.exchange.respond(request, answer)
@@ -104,6 +109,8 @@ class Dispatcher:
             answer = await answer
         stream = request._response
         if stream is not None:
+            if answer is not None and answer is not stream:
+                logger.error(_ANSWERED_TWICE, extra={"method": request.method, "path": request.path})
             await stream.eof()
             return None
         if getattr(request.exchange, "upgraded", False):
@@ -111,6 +118,12 @@ class Dispatcher:
         return respond_with(answer)
 
     def _observe(self, observe: Observer, request: Request[Any, Any], answer: HTTPResponse | None, duration_s: float) -> None:
+        try:
+            self._tell(observe, request, answer, duration_s)
+        except Exception:
+            logger.exception("the observer of responses failed")  # what counts requests must not cost one
+
+    def _tell(self, observe: Observer, request: Request[Any, Any], answer: HTTPResponse | None, duration_s: float) -> None:
         stream = request._response
         if answer is not None:
             observe(request, answer.status, len(answer.body), duration_s)
@@ -124,19 +137,17 @@ class Dispatcher:
     # Errors
 
     async def _answer_exception(self, request: Request[Any, Any], exc: Exception) -> HTTPResponse | None:
-        if request._response is not None and request._response.head_sent:
+        stream = request._response
+        if (stream is not None and stream.head_sent) or getattr(request.exchange, "upgraded", False):
             self._log(request, exc)
-            request.exchange.abort()  # the client must not take the part for the whole
+            if stream is None or not stream.ended:
+                request.exchange.abort()  # the client must not take the part for the whole
             return None
-        if getattr(request.exchange, "upgraded", False):
-            self._log(request, exc)
-            request.exchange.abort()
-            return None
-        response = await self.fail(request, exc)
         try:
+            response = await self.fail(request, exc)
             request.exchange.respond(request, response)
-        except ValueError as invalid:
-            self._log(request, invalid)
+        except Exception as second:  # a response that can't be sent, a context that can't be encoded
+            self._log(request, second)
             response = HTTPResponse(b"", 500)
             request.exchange.respond(request, response)
         return response

@@ -141,7 +141,6 @@ class Request(Generic[AppT, CtxT]):
     """What trusted proxies say of the client (see `fairlead.http.forwarded`)."""
     remote_addr: str
     """The client's address as trusted proxies give it; "" without any."""
-    _response: ResponseStream | None
     match_info: dict[str, Any]
     """The path parameters by name."""
 
@@ -153,6 +152,7 @@ class Request(Generic[AppT, CtxT]):
         self.head = head
         self.body = body
         self.route_parameters: Any = None
+        self._response: ResponseStream | None = None
 
     def __getattr__(self, name: str) -> Any:
         compute = _LAZY.get(name)
@@ -396,7 +396,6 @@ def _match_info(request: Request[Any, Any]) -> dict[str, Any]:
 
 
 _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
-    "_response": lambda request: None,
     "accept": lambda request: media.parse_accept(",".join(request.headers.getall("accept", []))),
     "args": lambda request: parse_parameters(request.query_string),
     "cookies": lambda request: RequestCookies("; ".join(request.headers.getall("cookie", []))),

@@ -147,15 +147,15 @@ class ResponseStream:
         if self.ended:
             raise ServerError("The response was ended before")
         if not self.head_sent:
-            self.head_sent = True
             self._sink.write_head(self.response)
+            self.head_sent = True
         if data:
             chunk = data.encode() if isinstance(data, str) else bytes(data)
             self.bytes_sent += len(chunk)
             self._sink.write_chunk(chunk)
         if end_stream:
-            self.ended = True
             self._sink.end_body()
+            self.ended = True
         await self._sink.drain()
 
     async def eof(self) -> None:
