@@ -3,7 +3,7 @@
 from fairlead.app import App
 from fairlead.blueprint import Blueprint, BlueprintGroup
 from fairlead.config import Config
-from fairlead.errors import FairleadException
+from fairlead.errors import FairleadException, WebsocketClosed
 from fairlead.files import file
 from fairlead.injection import Body, Query
 from fairlead.request import Request
@@ -22,6 +22,7 @@ __all__ = [
     "JSONResponse",
     "Query",
     "Request",
+    "WebsocketClosed",
     "__version__",
     "empty",
     "file",

@@ -19,7 +19,7 @@ from typing import Any
 
 from fairlead.composition import result_of
 from fairlead.error_pages import error_response
-from fairlead.errors import FairleadException, RequestCancelled, WebsocketClosed
+from fairlead.errors import FairleadException, RequestCancelled, ServiceUnavailable, WebsocketClosed
 from fairlead.request import DONE, Request, current_request
 from fairlead.response import HTTPResponse, JSONResponse, respond_with
 from fairlead.routing import Route, Router
@@ -182,9 +182,13 @@ class Dispatcher:
         return None
 
     def _log(self, request: Request[Any, Any], exc: Exception) -> None:
+        extra = {"method": request.method, "path": request.path}
+        if isinstance(exc, ServiceUnavailable):  # an outage meets every request: a line each, no traceback
+            cause = exc.__cause__ or exc.__context__
+            logger.warning("answered 503: %s", exc.message, extra={**extra, "cause": repr(cause) if cause is not None else ""})
+            return
         if isinstance(exc, WebsocketClosed) or (isinstance(exc, FairleadException) and exc.quiet):
             return
-        extra = {"method": request.method, "path": request.path}
         if isinstance(exc, FairleadException) and exc.extra:
             extra["detail"] = str(exc.extra)
         logger.error("exception while handling a request", exc_info=exc, extra=extra)

@@ -321,9 +321,13 @@ class BlueprintGroupError(Exception):
 
 
 class ServiceUnavailable(_Later):
-    """503; `retry_after` in seconds (RFC 9110 §15.6.4)."""
+    """503; `retry_after` in seconds (RFC 9110 §15.6.4).
+
+    Quiet: it is logged as one line with its cause; an outage must not write a traceback for each request that it meets.
+    """
 
     status_code = 503
+    quiet = True
 
 
 class RequestCancelled(BaseException):

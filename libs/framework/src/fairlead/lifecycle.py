@@ -56,11 +56,12 @@ class Lifecycle:
 
 
 def _takes_loop(listener: Listener) -> bool:
+    """Whether a second argument must be given; one with a default is the listener's own business."""
     try:
-        inspect.signature(listener).bind(None, None)
+        inspect.signature(listener).bind(None)
     except TypeError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _name(listener: Listener) -> str:
