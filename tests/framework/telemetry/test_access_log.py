@@ -85,7 +85,7 @@ def test_the_path_is_escaped(json_log: Recorded, make_request: MakeRequest) -> N
     assert line["route"] == "_unmatched"
 
 
-def test_a_template_may_hold_a_percent_sign(json_log: Recorded, make_request: MakeRequest) -> None:
+def test_a_route_may_hold_a_percent_sign(json_log: Recorded, make_request: MakeRequest) -> None:
     """The line is made by %: what is constant must not be taken for a directive."""
     AccessLog(json_log.stream).observe(make_request(route="/100%/<x:int>"), 200, 0, 0.001)
     (line,) = json_log.lines()
@@ -173,12 +173,12 @@ def test_under_a_dict_configuration(make_request: MakeRequest, caplog: pytest.Lo
     assert vars(record)["status"] == 503
 
 
-def test_templates_are_bounded(json_log: Recorded, make_request: MakeRequest) -> None:
+def test_constants_are_bounded(json_log: Recorded, make_request: MakeRequest) -> None:
     """Requests that no route took keep nothing behind: methods and paths are the client's choice."""
     access_log = AccessLog(json_log.stream)
     for number in range(10):
         access_log.observe(make_request(method=b"X%d" % number, route=None), 405, 0, 0.001)
-    assert access_log._templates == {}
+    assert access_log._constants == {}
 
 
 def test_the_observer_is_what_is_on(json_log: Recorded, make_request: MakeRequest) -> None:

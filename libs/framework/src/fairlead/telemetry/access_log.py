@@ -1,16 +1,15 @@
 """One event for each request: who asked for what, what came of it, how long it took.
 
-The line has the schema of every other one (`rendering`), with the event "request", the logger "fairlead.access" and
-the fields request_id, trace_id (when the caller sent one), method, route (the template), path (without the query
-unless wanted), status, duration_ms, bytes, client_ip, and user_agent when wanted. Its level is info, from status 500
-on error.
-
-PERF: a line is a bytes template filled by `%`, 0.5 µs; what is constant for (route, method, status) is rendered once
-and kept, bounded. structlog needs 6 µs for it. Lines go to the `LineWriter`, so a full stdout costs lines, never
-time.
+The line has the schema of every other one (`rendering`), with the event "request", the logger "fairlead.access" and the
+fields request_id, method, route (the template), status, path (without the query unless wanted), duration_ms, bytes,
+client_ip, trace_id (when the caller sent one) and user_agent (when wanted). Its level is info, from status 500 on error.
 
 Which requests get a line: all, a share of them (`sample`), or only those that failed (`errors_only`, status ≥ 400).
 Errors are never sampled away.
+
+PERF: a line is put together from bytes in 1.4 µs; what is constant for (route, method, status) is rendered once and kept,
+bounded. structlog needs 6 µs for it. One long template that names everything is half as fast to fill, because `%` looks
+at each of its bytes. Lines go to the `LineWriter`, so a full stdout costs lines, never time.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ Observer: TypeAlias = Callable[[Any, int, int, float], None]
 
 LOGGER = "fairlead.access"
 FIRST_ERROR = 400
-MAX_TEMPLATES = 5_000
+MAX_CONSTANTS = 5_000
 
 _PLAIN = bytes(set(range(0x21, 0x7F)) - set(b'"\\'))
 """What JSON takes as it is."""
@@ -64,7 +63,7 @@ class AccessLog:
         self._with_query = with_query
         self._with_user_agent = with_user_agent
         self._trusts_proxies = trusts_proxies
-        self._templates: dict[tuple[Any, bytes, int], bytes] = {}
+        self._constants: dict[tuple[Any, bytes, int], tuple[bytes, bytes]] = {}
         write = self._writer()
         self.observe: Observer = _choose(write, 0.0 if errors_only else sample)
 
@@ -78,7 +77,7 @@ class AccessLog:
     # JSON: the fast way
 
     def _line_writer(self, write: Callable[[bytes], None]) -> Observer:
-        templates = self._templates
+        constants = self._constants
         time_now = time.time
         with_query, path_of = self._with_query, self._path
         address_of = _forwarded_address if self._trusts_proxies else _peer_address
@@ -87,24 +86,26 @@ class AccessLog:
 
         def write_line(request: Any, status: int, body_bytes: int, duration_s: float) -> None:
             nonlocal second, moment
-            template = templates.get((request.route, request.raw_method, status))
-            if template is None:
-                template = self._template(request, status)
+            constant = constants.get((request.route, request.raw_method, status))
+            if constant is None:
+                constant = self._constant(request, status)
             now = time_now()
             whole = int(now)
             if whole != second:
-                second, moment = whole, rfc3339_ms(whole)[:19].encode()
+                second, moment = whole, b'{"timestamp":"' + rfc3339_ms(whole)[:20].encode()
             path = request.target.partition(b"?")[0]
             if with_query or path.translate(None, _PLAIN) or len(path) > MAX_TEXT:
                 path = _encode(path_of(request.target))[1:-1]
             block = request.head.block
             has_more = with_user_agent or not block or block.find(b"raceparent") >= 0
             write(
-                template
+                b'%b%03d%b%b%b%b","duration_ms":%.3f,"bytes":%d,"client_ip":"%b"%b}\n'
                 % (
                     moment,
                     (now - whole) * 1e3,
+                    constant[0],
                     request.id.encode(),
+                    constant[1],
                     path,
                     duration_s * 1e3,
                     body_bytes,
@@ -115,17 +116,15 @@ class AccessLog:
 
         return write_line
 
-    def _template(self, request: Any, status: int) -> bytes:
+    def _constant(self, request: Any, status: int) -> tuple[bytes, bytes]:
+        """What is between time and request id, and between request id and path."""
         level = "error" if status >= 500 else "info"
         head = {"level": level, "event": "request", "logger": LOGGER, **self._stream.identity}
-        constant = {"method": _text(request.raw_method), "route": route_template(request)}
-        template = (
-            b'{"timestamp":"%%b.%%03dZ",%s,"request_id":"%%b",%s,"path":"%%b","status":%d,'
-            b'"duration_ms":%%.3f,"bytes":%%d,"client_ip":"%%b"%%b}\n'
-        ) % (_inside(head).replace(b"%", b"%%"), _inside(constant).replace(b"%", b"%%"), status)
-        if len(self._templates) < MAX_TEMPLATES and request.route is not None:
-            self._templates[request.route, request.raw_method, status] = template
-        return template
+        what = {"method": _text(request.raw_method), "route": route_template(request), "status": status}
+        constant = (b'Z",%b,"request_id":"' % _inside(head), b'",%b,"path":"' % _inside(what))
+        if len(self._constants) < MAX_CONSTANTS and request.route is not None:
+            self._constants[request.route, request.raw_method, status] = constant
+        return constant
 
     def _path(self, target: bytes) -> str:
         return mask_tokens(_text(target)) if self._with_query else _text(target.partition(b"?")[0])

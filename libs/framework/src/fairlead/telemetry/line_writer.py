@@ -22,14 +22,15 @@ the pipe in between; opening /proc/self/fd/1 anew, which is refused after a chan
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import stat
 import threading
 import weakref
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from time import monotonic
 
 __all__ = ["LineWriter"]
@@ -124,11 +125,8 @@ class LineWriter:
 
     def _take(self) -> list[bytes]:
         self._pending_bytes = 0
-        lines: list[bytes] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                lines.append(self._pending.popleft())
-        return lines
+        take = self._pending.popleft
+        return [take() for _ in range(len(self._pending))]
 
     def _write_all(self, lines: list[bytes]) -> None:
         for count, piece in _pieces(lines, self._piece_bytes):
@@ -175,11 +173,9 @@ def _begin_anew_in_forks(begin: weakref.WeakMethod[Callable[[], None]]) -> None:
 
 def _pieces(lines: list[bytes], max_bytes: int) -> Iterator[tuple[int, bytes]]:
     """Lines joined as far as they fit into `max_bytes`, with their number; a longer line is a piece of its own."""
-    start, size = 0, 0
-    for index, line in enumerate(lines):
-        if size and size + len(line) > max_bytes:
-            yield index - start, b"".join(lines[start:index])
-            start, size = index, 0
-        size += len(line)
-    if start < len(lines):
-        yield len(lines) - start, b"".join(lines[start:])
+    ends = list(accumulate(map(len, lines)))
+    first, begin = 0, 0
+    while first < len(lines):
+        after = max(bisect_right(ends, begin + max_bytes, first), first + 1)
+        yield after - first, b"".join(lines[first:after])
+        first, begin = after, ends[after - 1]
