@@ -15,6 +15,7 @@ from fairlead.telemetry.access_log import AccessLog
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
 from fairlead.telemetry.observer import Observer, compose
+from fairlead.telemetry.process_metrics import ProcessMetrics
 from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
 from fairlead.workers.server_metrics import ServerMetrics
@@ -145,7 +146,13 @@ class Service:
         metrics = RequestMetrics()
         registry.add(metrics)
         registry.add(self._stream)
+        registry.add(ProcessMetrics())
         access_log = None
         if config.ACCESS_LOG:
-            access_log = AccessLog(self._stream, sample=config.ACCESS_LOG_SAMPLE, errors_only=config.ACCESS_LOG_ERRORS_ONLY)
+            access_log = AccessLog(
+                self._stream,
+                sample=config.ACCESS_LOG_SAMPLE,
+                errors_only=config.ACCESS_LOG_ERRORS_ONLY,
+                trusts_proxies=bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),
+            )
         return compose(metrics, access_log)
