@@ -26,6 +26,6 @@ def build_app(settings: Settings) -> App[Any, Any]:
     async def leave(app: App[Any, Any]) -> None:
         await live.presence.close()
 
-    app.blueprint(products(settings.websocket_origins))
+    app.blueprint(products((*settings.websocket_origins, *app.config.WEBSOCKET_ORIGINS)))
     app.blueprint(page(settings.public_auth_url, settings.public_catalog_url))
     return app

@@ -8,7 +8,7 @@ each connection, which turns every deploy into a burst of reads at the worst mom
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from fairlead.channels.stream import BEGINNING, StreamPosition
 
@@ -44,11 +44,16 @@ class History:
         if len(self._messages) > self._size:
             self._floor = self._messages.popleft()[0]
 
-    def after(self, position: StreamPosition) -> Sequence[str] | None:
+    def after(self, position: StreamPosition) -> Collection[str] | None:
         """The messages after a position, oldest first; None when some of them are unknown here."""
         if self._floor is None or not self._floor <= position <= self._last:
             return None
-        return [message for at, message in self._messages if at > position]
+        missed: deque[str] = deque()
+        for at, message in reversed(self._messages):  # PERF: most were away for a few messages, not for a thousand
+            if at <= position:
+                break
+            missed.appendleft(message)
+        return missed
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -27,8 +27,9 @@ from fairlead.channels.stream import BEGINNING, Entry, Extent, StreamPosition, S
 BLOCK_S: Final = 2.0
 """How long one blocking read waits. Only to notice a dead connection: an entry ends the wait at once."""
 
-BATCH: Final = 500
-"""Entries in one read: bounds the memory of catching up after an outage."""
+BATCH: Final = 100
+"""Entries in one read. Well below the queue of a subscription: what is read at once is queued at once, and catching up
+after an outage must not look as if every client were slow."""
 
 TTL_S: Final = 3.0
 """How long a report is valid: three heartbeats, so that two may be late."""

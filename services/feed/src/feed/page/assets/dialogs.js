@@ -1,5 +1,6 @@
-// The three dialogs: account, new product, deletion. Each `ask` resolves to something true when what was asked for is done (for a
-// new product: its id), and to false when the dialog was closed. Focus stays inside while one is open and returns to where it was (the browser's own <dialog>).
+// The three dialogs: account, new product, deletion. Each `ask` resolves to something true when what was asked for is
+// done (for a new product: its id), and to false when the dialog was closed. Focus stays inside while one is open and
+// returns to where it was (the browser's own <dialog>).
 
 import { parseMoney } from "./money.js";
 import { Problem } from "./problem.js";

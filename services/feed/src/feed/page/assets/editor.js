@@ -1,8 +1,8 @@
 // Changing a price, in the row itself. Enter saves, Escape leaves everything as it was.
 //
-// The editor saves against the version that its user has seen. When somebody else changes the product meanwhile it says so at
-// once, and saving then replaces what was announced; a change that nobody could announce yet is refused by the catalogue (412),
-// shown, and kept until the user saves again.
+// The editor saves against the version that its user has seen. When somebody else changes the product meanwhile it
+// says so at once, and saving then replaces what was announced; a change that nobody could announce yet is refused by
+// the catalogue (412), shown, and kept until the user saves again.
 
 import { formatMoney, parseMoney, typeMoney } from "./money.js";
 import { Problem } from "./problem.js";

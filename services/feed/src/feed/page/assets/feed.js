@@ -1,7 +1,7 @@
 // The websocket: connected whenever possible, resumed from the last id that was seen.
 //
-// Events: "state" (see `state`), "change" (detail: {type, id, product}), "viewers" (detail: a number), "begin" (from here on
-// every change is told, what was before is not: load the products now).
+// Events: "state" (see `state`), "change" (detail: {type, id, product}), "viewers" (detail: a number), "begin" (from
+// here on every change is told, what was before is not: load the products now).
 
 import { FEED_URL } from "./addresses.js";
 

@@ -57,9 +57,16 @@ export function note(type, product, before, isOwn) {
 function tellAges() {
   for (const when of list.querySelectorAll(".when")) {
     const ageS = Math.round((Date.now() - Number(when.dataset.at)) / 1000);
-    const age = ageS < 45 ? "just now" : ageS < 3600 ? AGES.format(-Math.max(1, Math.round(ageS / 60)), "minute") : AGES.format(-Math.round(ageS / 3600), "hour");
-    when.textContent = age + when.dataset.by;
+    when.textContent = tellAge(ageS) + when.dataset.by;
   }
+}
+
+function tellAge(ageS) {
+  if (ageS < 45) {
+    return "just now";
+  }
+  const minutes = Math.max(1, Math.round(ageS / 60));
+  return minutes < 60 ? AGES.format(-minutes, "minute") : AGES.format(-Math.round(minutes / 60), "hour");
 }
 
 setInterval(tellAges, 15_000);

@@ -13,14 +13,19 @@ import { notice, say } from "./voice.js";
 const STATES = {
   connecting: { pill: "Connecting…" },
   live: { pill: "Live" },
-  reconnecting: { pill: "Reconnecting…", stale: "The connection is gone. Prices may be old until it is back; it comes back by itself." },
-  stale: { pill: "Catching up…", stale: "The feed has lost touch with the catalogue. Prices may be old; they catch up by themselves." },
+  reconnecting: {
+    pill: "Reconnecting…",
+    stale: "The connection is gone. Prices may be old until it is back; it comes back by itself.",
+  },
+  stale: {
+    pill: "Catching up…",
+    stale: "The feed has lost touch with the catalogue. Prices may be old; they catch up by themselves.",
+  },
   offline: { pill: "Offline", stale: "You are offline. What you see is from a moment ago." },
 };
 const RETRY_MS = 3_000;
 const SCATTER_MS = 400; // so that a thousand pages that reload together don't ask in the same moment
-
-const PATIENCE_MS = 1_500; // the list is asked for when the feed is there to tell what changes after it; or alone, after this
+const PATIENCE_MS = 1_500; // the list waits for the feed, which tells what changes after it; but no longer than this
 
 const byId = (id) => document.getElementById(id);
 const session = new Session();
@@ -122,6 +127,11 @@ function load() {
   return loading;
 }
 
+/** As `load`, but an answer that is on its way already does not count: it may be older than the feed's beginning. */
+function loadAnew() {
+  return loading === null ? load() : loading.then(load);
+}
+
 async function loadAll() {
   clearTimeout(retryTimer);
   list.ariaBusy = "true";
@@ -201,7 +211,7 @@ feed.addEventListener("viewers", ({ detail: count }) => {
   byId("viewers").hidden = false;
   byId("viewers").querySelector(".text").textContent = count === 1 ? "1 viewer" : `${count} viewers`;
 });
-feed.addEventListener("begin", () => setTimeout(load, isLoaded ? Math.random() * SCATTER_MS : 0));
+feed.addEventListener("begin", () => setTimeout(loadAnew, isLoaded ? Math.random() * SCATTER_MS : 0));
 feed.addEventListener("state", ({ detail: state }) => showState(state));
 
 function showState(state) {

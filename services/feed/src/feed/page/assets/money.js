@@ -1,5 +1,5 @@
-// Money is an integer of minor units and a currency (1999 and "EUR" are 19.99 euros). It is only ever divided in text:
-// a binary fraction can't hold 19.99, and sums beyond 2^53 / 100 would be shown wrongly.
+// Money is an integer of minor units and a currency (1999 and "EUR" are 19.99 euros). It is only ever divided in
+// text: a binary fraction can't hold 19.99, and sums beyond 2^53 / 100 would be shown wrongly.
 
 const formats = new Map();
 

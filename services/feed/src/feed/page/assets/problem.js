@@ -14,7 +14,7 @@ const SENTENCES = {
   504: "The service took too long. Please try again in {wait}.",
 };
 
-/** An answer that is no success, or no answer at all (status 0). `message` is a sentence; `fields` maps names to texts. */
+/** An answer that is no success, or none at all (status 0). `message` is a sentence; `fields` maps names to texts. */
 export class Problem extends Error {
   constructor(status, details = {}, waitS = 0) {
     super(sentenceFor(status, details, waitS));

@@ -75,6 +75,13 @@ export class Rows {
   }
 }
 
+function stockOf({ stock }) {
+  if (stock === 0) {
+    return ["none", "sold out"];
+  }
+  return stock < LOW_STOCK ? ["low", `only ${stock} left`] : ["fine", `${stock} in stock`];
+}
+
 class Row {
   #product;
   #actions;
@@ -99,8 +106,9 @@ class Row {
     this.#part(".price").ariaLabel = `${price}, change the price of ${product.name}`;
     this.#part(".remove").ariaLabel = `Delete ${product.name}`;
     const stock = this.#part(".stock");
-    stock.dataset.level = product.stock === 0 ? "none" : product.stock < LOW_STOCK ? "low" : "fine";
-    stock.textContent = product.stock === 0 ? "sold out" : product.stock < LOW_STOCK ? `only ${product.stock} left` : `${product.stock} in stock`;
+    const [level, words] = stockOf(product);
+    stock.dataset.level = level;
+    stock.textContent = words;
     if (before && before.price.currency === product.price.currency && before.price.amount !== product.price.amount) {
       this.#showWas(before.price, product.price);
     }

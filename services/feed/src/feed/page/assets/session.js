@@ -1,13 +1,14 @@
 // Who is signed in, in this tab.
 //
-// The access token lives in memory only: it is gone with the page, and no other script of another tab or a later visit can
-// find it. The refresh token is in sessionStorage, so that a reload does not sign one out: sessionStorage belongs to one tab
-// and is gone when the tab is closed, unlike localStorage, which every tab shares for ever. A cookie would be out of the
-// reach of scripts, but auth and this page have different origins, and a third-party cookie is what browsers block.
+// The access token lives in memory only: it is gone with the page, and no other script of another tab or a later
+// visit can find it. The refresh token is in sessionStorage, so that a reload does not sign one out: sessionStorage
+// belongs to one tab and is gone when the tab is closed, unlike localStorage, which every tab shares for ever. A
+// cookie would be out of the reach of scripts, but auth and this page have different origins, and a third-party
+// cookie is what browsers block.
 //
-// A refresh token works once, and its second use revokes the whole family. A duplicated tab brings a copy of the first one's
-// sessionStorage along; so each session has a name, the tab that uses it holds a lock of that name, and a tab that finds the
-// lock taken drops its copy and asks to sign in.
+// A refresh token works once, and its second use revokes the whole family. A duplicated tab brings a copy of the
+// first one's sessionStorage along; so each session has a name, the tab that uses it holds a lock of that name, and a
+// tab that finds the lock taken drops its copy and asks to sign in.
 
 import { AUTH_URL } from "./addresses.js";
 import { Problem, request } from "./problem.js";

@@ -1,5 +1,5 @@
-// The products that the page knows, whatever way it heard of them. A version never goes back: the answer to a request and the
-// message about the same change may come in either order, and the later version wins.
+// The products that the page knows, whatever way it heard of them. A version never goes back: the answer to a request
+// and the message about the same change may come in either order, and the later version wins.
 //
 // What a version replaced is remembered for a while, so that a change can be told of whichever way it came first.
 //
