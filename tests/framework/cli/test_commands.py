@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.cli import COMMANDS, main
+from fairlead.cli import ALIASES, COMMANDS, main
 from fairlead.errors import ConfigurationError
 
 Capture = pytest.CaptureFixture[str]
@@ -46,6 +46,19 @@ def test_every_command_has_help(capsys: Capture, command: str) -> None:
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: fairlead {command}")
     assert callable(importlib.import_module(f"fairlead.cli.{command}").run)
+
+
+@pytest.mark.parametrize("alias", ["check-config", "check"])
+def test_check_config_is_check(capsys: Capture, alias: str) -> None:
+    """Whoever operates an image asks for its configuration to be checked: the same command by that name."""
+    assert run(alias) == 2
+    assert capsys.readouterr().err == "fairlead: nothing to serve: name it as MODULE:NAME, or set FAIRLEAD_TARGET\n"
+
+
+def test_an_alias_is_no_command() -> None:
+    """Each alias leads to a command that exists, and hides none."""
+    assert set(ALIASES.values()) <= set(COMMANDS)
+    assert not set(ALIASES) & set(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +137,15 @@ def test_only_the_command_that_was_asked_for_is_imported() -> None:
     assert "fairlead.cli.version" in shown
     for module in ("fairlead.cli.serve", "fairlead.cli.migrate", "fairlead.workers.serving", "asyncpg", "alembic"):
         assert f"'{module}'" not in shown
+
+
+def test_a_command_whose_library_is_missing_says_what_to_install(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K7: `migrate` needs an extra."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere/")
+    monkeypatch.setattr("fairlead.cli.migrate.configure_logs", lambda *_: None)
+    monkeypatch.setitem(sys.modules, "fairlead.postgres.migrations", None)
+    assert run("migrate", "shop") == 2
+    assert "pip install 'fairlead[postgres]'" in capsys.readouterr().err
 
 
 # --- commands that import the service --------------------------------------------------------------------------------

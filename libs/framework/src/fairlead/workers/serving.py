@@ -53,7 +53,7 @@ def serve(target: str | App[Any, Any], *, fast: bool = False, signals: SignalInb
     inbox.install(*STOP_SIGNALS)
     try:
         if isinstance(target, App):
-            return _serve_app(target, settled, inbox)
+            return _serve_app(target, settled, inbox, fast=fast)
         return _serve_target(target, settled, inbox, fast=fast)
     except ConfigurationError as error:
         return _complain(str(error), status=error.exit_status)
@@ -65,12 +65,12 @@ def serve(target: str | App[Any, Any], *, fast: bool = False, signals: SignalInb
         inbox.restore()
 
 
-def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox) -> int:
+def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox, *, fast: bool) -> int:
     apply_options(app, options)
-    if app.config.WORKERS > 1:
+    if fast or app.config.WORKERS > 1:
         raise ConfigurationError(
-            f"an App object can only be served by its own process, not by {app.config.WORKERS} workers: "
-            "use `fairlead serve MODULE:NAME`"
+            "an App object is served by its own process alone; several workers need a name that each of them can import: "
+            "`fairlead serve MODULE:NAME`"
         )
     plan = _plan(app.name, app.config, WorkerCount(1, "an App object is served by its own process"), options)
     stream = configure_logs(app.config, app.name)
