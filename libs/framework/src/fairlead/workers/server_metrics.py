@@ -1,0 +1,55 @@
+"""What a server counts in plain integers, as families for `/metrics`: refused messages and websockets (missions W10, K10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fairlead.server import Server
+from fairlead.telemetry.metrics import Snapshot
+from fairlead.telemetry.snapshot import Family, Kind, Value
+from fairlead.websocket.stats import WebsocketStats
+
+__all__ = ["ServerMetrics"]
+
+
+class ServerMetrics:
+    """A `Collector` for the registry. Websockets are left out as long as there has been none."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def collect(self) -> Snapshot:
+        """The numbers as they are now."""
+        sockets = self._server.websocket_stats
+        return {**_refusals(self._server.refused), **(_websockets(sockets) if sockets is not None else {})}
+
+
+def _refusals(counts: Mapping[int, int]) -> Snapshot:
+    text = "Messages that were answered before they became a request."
+    return {"fairlead_http_messages_refused_total": _by_number(text, "http_response_status_code", counts)}
+
+
+def _websockets(stats: WebsocketStats) -> Snapshot:
+    return {
+        "fairlead_websockets": _single("gauge", "Open websockets.", stats.open),
+        "fairlead_websockets_opened_total": _single("counter", "Websockets that were opened.", stats.opened),
+        "fairlead_websockets_closed_total": _by_number("Websockets that have ended.", "code", stats.closed),
+        "fairlead_websocket_messages_total": _by_direction("Messages on websockets.", stats.messages_received, stats.messages_sent),
+        "fairlead_websocket_bytes_total": _by_direction("Payload of those messages.", stats.bytes_received, stats.bytes_sent),
+    }
+
+
+def _single(kind: Kind, text: str, value: int) -> Family:
+    return _family(kind, text, [], [([], value)])
+
+
+def _by_number(text: str, label: str, counts: Mapping[int, int]) -> Family:
+    return _family("counter", text, [label], [([str(number)], count) for number, count in counts.items()])
+
+
+def _by_direction(text: str, received: int, sent: int) -> Family:
+    return _family("counter", text, ["direction"], [(["received"], received), (["sent"], sent)])
+
+
+def _family(kind: Kind, text: str, labels: list[str], series: list[tuple[list[str], Value]]) -> Family:
+    return {"kind": kind, "help": text, "labels": labels, "bounds": [], "combine": "sum", "series": series}
