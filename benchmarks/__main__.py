@@ -23,6 +23,8 @@ from benchmarks.workloads import WORKLOADS, Workload
 BASIC = ("fairlead", "fairlead_bare", "fairlead_logged", "sanic", "starlette", "uvicorn")
 REFERENCE = "sanic"
 WARM_UP_S = 1
+QUIET_LOAD = 0.5
+"""The load average up to which a machine counts as quiet."""
 
 
 def main() -> int:
@@ -74,6 +76,8 @@ class Run:
         self._server_core, self._load_core = cores[0], cores[-1]
         if len(cores) < 2:
             print("there is only one CPU: server and load share it, ratios are blurred", file=sys.stderr)
+        if os.getloadavg()[0] > QUIET_LOAD:
+            print("the machine is busy with something else: trust the second table (CPU time) only", file=sys.stderr)
 
     def measure(self) -> None:
         """Start the servers, check their answers, then go round."""
