@@ -63,6 +63,22 @@ CONTRADICTIONS: dict[str, tuple[Values, str]] = {
     ),
     "ingress for nobody": ({"ingress": {"enabled": True}}, "ingress.hosts is empty: name a host"),
     "route from nowhere": ({"httpRoute": {"enabled": True}}, "httpRoute.gateways is empty: name the Gateway"),
+    "KEDA without scaling": ({"autoscaling": {"keda": {"enabled": True}}}, "autoscaling.enabled is false: set that to true"),
+    "KEDA without Prometheus": (
+        {"autoscaling": {"enabled": True, "requestsPerSecond": 9, "keda": {"enabled": True}}},
+        "write Prometheus' address, as in http://prometheus.monitoring:9090",
+    ),
+    "read twice": (
+        {
+            "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
+            "networkPolicy": {"enabled": False},
+        },
+        "every number would be counted twice: keep one of the two",
+    ),
+    "pods that nobody may read": (
+        {"metrics": {"podMonitor": {"enabled": True}}},
+        "metrics.podMonitor.enabled is true, but networkPolicy.ingress.management lets nobody read metrics",
+    ),
     "metrics that nobody may read": (
         {"metrics": {"serviceMonitor": {"enabled": True}}},
         "name Prometheus' namespace there",
@@ -93,6 +109,11 @@ WRONG: dict[str, tuple[Values, str]] = {
     "spread": ({"pod": {"topologySpread": {"kubernetes.io/hostname": "Maybe"}}}, "topologySpread"),
     "more than all": ({"rollout": {"maxSurge": "101%"}}, "maxSurge"),
     "name": ({"fullnameOverride": "Auth_1"}, "fullnameOverride"),
+    "all answers errors": ({"metrics": {"rules": {"errorRatio": 1}}}, "errorRatio"),
+    "per cent for a share": ({"metrics": {"rules": {"errorRatio": "1%"}}}, "errorRatio"),
+    "no time at all": ({"metrics": {"rules": {"latencySeconds": 0}}}, "latencySeconds"),
+    "no address": ({"metrics": {"rules": {"runbook": "alerts.md"}}}, "runbook"),
+    "Prometheus": ({"autoscaling": {"keda": {"prometheusUrl": "prometheus:9090"}}}, "prometheusUrl"),
     "interval": ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "interval"),
 }
 

@@ -23,6 +23,9 @@ MONITOR = {
     "metrics": {"serviceMonitor": {"enabled": True}},
     "networkPolicy": {"ingress": {"management": {"prometheus": PROMETHEUS}}},
 }
+POD_MONITOR = {"metrics": {"podMonitor": {"enabled": True}}, "networkPolicy": MONITOR["networkPolicy"]}
+RULES = {"metrics": {"rules": {"enabled": True}}}
+KEDA = {"autoscaling": {"requestsPerSecond": 9, "keda": {"enabled": True, "prometheusUrl": "http://prometheus:9090"}}}
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,18 @@ def migration(field: str) -> Callable[[Manifests], Any]:
     return lambda manifests: manifests.of("Job", "migration")["spec"][field]
 
 
+def rule(alert: str) -> Callable[[Manifests], Any]:
+    """The alert of that name."""
+    return lambda manifests: next(
+        rule for rule in manifests.of("PrometheusRule")["spec"]["groups"][0]["rules"] if rule["alert"] == alert
+    )
+
+
+def threshold(alert: str) -> Callable[[Manifests], Any]:
+    """What the alert compares with."""
+    return lambda manifests: rule(alert)(manifests)["expr"].rpartition("> ")[2]
+
+
 OWN_PODS = {
     "podSelector": {"matchLabels": {"app.kubernetes.io/name": "auth", "app.kubernetes.io/instance": "auth"}},
 }
@@ -130,6 +145,18 @@ EFFECTS: dict[str, Effect] = {
     ),
     "autoscaling.requestsMetric": Effect(
         "calls", criteria, [("cpu", 70), ("calls", "9")], given=merged(SCALING, {"autoscaling": {"requestsPerSecond": 9}})
+    ),
+    "autoscaling.keda.enabled": Effect(
+        True,
+        lambda m: {"ScaledObject", "HorizontalPodAutoscaler"} & set(kinds(m)),
+        {"ScaledObject"},
+        given=SCALING,
+    ),
+    "autoscaling.keda.prometheusUrl": Effect(
+        "http://elsewhere:9090",
+        lambda m: m.of("ScaledObject")["spec"]["triggers"][-1]["metadata"]["serverAddress"],
+        "http://elsewhere:9090",
+        given=merged(SCALING, KEDA),
     ),
     "disruptionBudget.enabled": Effect(False, lambda m: "PodDisruptionBudget" in kinds(m), False),
     "disruptionBudget.maxUnavailable": Effect("25%", lambda m: m.of("PodDisruptionBudget")["spec"]["maxUnavailable"], "25%"),
@@ -186,6 +213,35 @@ EFFECTS: dict[str, Effect] = {
     ),
     "metrics.serviceMonitor.labels": Effect(
         {"release": "prometheus"}, lambda m: labels("ServiceMonitor")(m).get("release"), "prometheus", given=MONITOR
+    ),
+    "metrics.podMonitor.enabled": Effect(
+        True, lambda m: "PodMonitor" in kinds(m), True, given={"networkPolicy": MONITOR["networkPolicy"]}
+    ),
+    "metrics.podMonitor.interval": Effect(
+        "10s", lambda m: m.of("PodMonitor")["spec"]["podMetricsEndpoints"][0]["interval"], "10s", given=POD_MONITOR
+    ),
+    "metrics.podMonitor.labels": Effect(
+        {"release": "prometheus"}, lambda m: labels("PodMonitor")(m).get("release"), "prometheus", given=POD_MONITOR
+    ),
+    "metrics.rules.enabled": Effect(True, lambda m: "PrometheusRule" in kinds(m), True),
+    "metrics.rules.labels": Effect(
+        {"release": "prometheus"}, lambda m: labels("PrometheusRule")(m).get("release"), "prometheus", given=RULES
+    ),
+    "metrics.rules.runbook": Effect(
+        "https://shop.example/alerts",
+        lambda m: rule("ServiceErrors")(m)["annotations"].get("runbook_url"),
+        "https://shop.example/alerts#serviceerrors",
+        given=RULES,
+    ),
+    "metrics.rules.errorRatio": Effect(0.05, threshold("ServiceErrors"), "0.05", given=RULES),
+    "metrics.rules.latencySeconds": Effect(2, threshold("ServiceSlow"), "2", given=RULES),
+    "metrics.rules.outboxRows": Effect(5000000, threshold("ServiceOutboxStuck"), "5000000", given=RULES),
+    "metrics.dashboard.enabled": Effect(True, lambda m: "ConfigMap" in kinds(m), True),
+    "metrics.dashboard.labels": Effect(
+        {"folder": "shop"},
+        lambda m: labels("ConfigMap")(m).get("folder"),
+        "shop",
+        given={"metrics": {"dashboard": {"enabled": True}}},
     ),
     "migrations.enabled": Effect(
         True,

@@ -76,6 +76,14 @@ instead. Evaluated once for a release, by the Deployment.
 {{- if and (has (toString .Values.rollout.maxSurge) (list "0" "0%")) (has (toString .Values.rollout.maxUnavailable) (list "0" "0%")) -}}
 {{- fail "rollout.maxSurge and rollout.maxUnavailable are both 0, so no pod could ever be replaced: set one to 1" -}}
 {{- end -}}
+{{- if $scaling.keda.enabled -}}
+{{- if not $scaling.enabled -}}
+{{- fail "autoscaling.keda.enabled is true, but autoscaling.enabled is false: set that to true as well" -}}
+{{- end -}}
+{{- if and $scaling.requestsPerSecond (not $scaling.keda.prometheusUrl) -}}
+{{- fail "autoscaling.requestsPerSecond by KEDA needs autoscaling.keda.prometheusUrl: write Prometheus' address, as in http://prometheus.monitoring:9090" -}}
+{{- end -}}
+{{- end -}}
 {{- $budget := .Values.disruptionBudget -}}
 {{- if and $budget.enabled (gt $fewest 1) -}}
 {{- if kindIs "invalid" $budget.minAvailable -}}
@@ -99,7 +107,12 @@ instead. Evaluated once for a release, by the Deployment.
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.gateways) -}}
 {{- fail "httpRoute.enabled is true, but httpRoute.gateways is empty: name the Gateway, as in httpRoute.gateways: {public: {namespace: gateways}}" -}}
 {{- end -}}
-{{- if and .Values.metrics.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.ingress.management) -}}
-{{- fail "metrics.serviceMonitor.enabled is true, but networkPolicy.ingress.management lets nobody read metrics: name Prometheus' namespace there" -}}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled -}}
+{{- fail "metrics.serviceMonitor and metrics.podMonitor are both enabled, so every number would be counted twice: keep one of the two" -}}
+{{- end -}}
+{{- range $monitor := list "serviceMonitor" "podMonitor" -}}
+{{- if and (index $.Values.metrics $monitor "enabled") $.Values.networkPolicy.enabled (not $.Values.networkPolicy.ingress.management) -}}
+{{- fail (printf "metrics.%s.enabled is true, but networkPolicy.ingress.management lets nobody read metrics: name Prometheus' namespace there" $monitor) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
