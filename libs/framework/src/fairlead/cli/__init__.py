@@ -27,6 +27,9 @@ COMMANDS: Final = {
     "version": "print versions",
 }
 
+ALIASES: Final = {"check-config": "check", "--version": "version", "-V": "version"}
+"""Other words for a command."""
+
 DEFAULT_COMMAND: Final = "serve"
 """`fairlead shop.main:app` serves it, as `sanic shop.main:app` would."""
 
@@ -45,9 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0 if words else 2
-    if words[0] in ("-V", "--version"):
-        words[0] = "version"
-    elif words[0] not in COMMANDS:
+    words[0] = ALIASES.get(words[0], words[0])
+    if words[0] not in COMMANDS:
         if ":" not in words[0] and "." not in words[0]:
             return _complain("fairlead", f"there is no command {words[0]!r} (see fairlead --help)", 2)
         words.insert(0, DEFAULT_COMMAND)
