@@ -29,7 +29,6 @@ expect.set_options(timeout=15_000)  # Chromium and the services may share their 
 
 NAMES = ("auth", "catalog", "feed")
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--disable-gpu",
     "--disable-quic",
@@ -96,12 +95,24 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def services(server_thread: Any, server_directory: Path) -> Iterator[tuple[tuple[Service, ...], RedisServer]]:
+def chromium() -> str:
+    """Where the browser is. Without one the tests are skipped; in CI they fail, because nobody reads skips there."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing = "no Chromium is installed: `make browser` installs it"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
+
+
+@pytest.fixture(scope="session")
+def services(chromium: str, server_thread: Any, server_directory: Path) -> Iterator[tuple[tuple[Service, ...], RedisServer]]:
     """The services, ready; they stop when the run ends."""
     redis = RedisServer(server_directory / "e2e-redis")
     redis.start()
     services = with_ports(read_services(ROOT), free_port)
-    # Pages count each other: what a developer's shell says must not reach the services under test.
+    # What a developer's shell says must not reach the services under test.
     environ = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "FAIRLEAD_WORKERS")}
     environ["REDIS_URL"] = redis.url
     console = Console([service.name for service in services])
@@ -118,16 +129,11 @@ async def shop(services: tuple[tuple[Service, ...], RedisServer]) -> AsyncIterat
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium. Without one the tests are skipped, in CI they fail."""
-    if CHROMIUM is None:
-        missing = "no Chromium is installed: `make browser` installs it"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """A headless Chromium of this test's own."""
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         await browser.close()
 
