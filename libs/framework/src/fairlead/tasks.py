@@ -10,6 +10,9 @@ from typing import Any
 
 logger = logging.getLogger("fairlead.tasks")
 
+CANCEL_AGAIN_S = 1.0
+"""How long a task that was cancelled may take for its `finally` before it is cancelled again."""
+
 TaskSource = Coroutine[Any, Any, Any] | Callable[..., Any]
 
 
@@ -75,14 +78,21 @@ class TaskRegistry:
         self._named = {name: task for name, task in self._named.items() if not task.done()}
 
     async def shutdown(self, timeout_s: float) -> None:
-        """Cancel all, the youngest first, and wait for them within the time; what still runs then is logged."""
-        tasks = list(reversed(self._running))
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, pending = await asyncio.wait(tasks, timeout=timeout_s)
+        """Cancel all, the youngest first, and wait for them within the time; what still runs then is logged.
+
+        A task that goes on is cancelled again: before Python 3.12 `asyncio.wait_for` can swallow a cancellation that comes in the
+        same turn as its result.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        pending = list(reversed(self._running))
+        while pending and loop.time() < deadline:
             for task in pending:
-                logger.warning("task did not stop in time", extra={"task": task.get_name()})
+                task.cancel()
+            await asyncio.wait(pending, timeout=min(CANCEL_AGAIN_S, deadline - loop.time()))
+            pending = [task for task in pending if not task.done()]
+        for task in pending:
+            logger.warning("task did not stop in time", extra={"task": task.get_name()})
 
 
 async def _cancel(task: asyncio.Task[Any], message: str | None) -> None:
