@@ -20,7 +20,7 @@ __all__ = ["serve_management"]
 
 LIMITS = Limits(max_body_bytes=0, max_connections=100, keep_alive_timeout_s=30.0, response_timeout_s=10.0)
 
-LAST_ANSWERS_S = 1.0
+LAST_ANSWERS_S = 0.25
 """How long an answer that is under way may take at the end."""
 
 
