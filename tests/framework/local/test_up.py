@@ -20,7 +20,11 @@ import pytest
 
 from fairlead.local.ports import free_port, holder
 
+pytestmark = pytest.mark.deadline(120)
+"""The servers are durable ones here: a disk that others keep busy can take its time."""
+
 SERVICE = """
+import asyncio
 import asyncpg
 import os
 from redis.asyncio import Redis
@@ -37,6 +41,12 @@ async def index(request):
     async with Redis.from_url(os.environ["REDIS_URL"]) as redis:
         visits = await redis.incr("visits")
     return json({{"database": database, "visits": visits, "other": os.environ["OTHER_URL"]}})
+
+@app.get("/endless")
+async def endless(request):
+    response = await request.respond()
+    await response.send(b"a")
+    await asyncio.Future()
 """
 
 TABLE = """
@@ -171,9 +181,31 @@ async def test_run_and_stop(checkout: Checkout) -> None:
     up = await checkout.up("--clean")
     await read_until(up, RUNNING)
     assert 1 == (await checkout.visit("harbour"))["visits"]
-    up.send_signal(signal.SIGHUP)
+    is_heard = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # it is not below nohup(1), and should not be
+    up.send_signal(signal.SIGHUP if is_heard else signal.SIGTERM)
     await rest(up)
     assert 0 == up.returncode
+
+
+async def test_second_signal(checkout: Checkout) -> None:
+    """A second Ctrl-C does not wait for requests in flight, however long they may take."""
+    up = await checkout.up(FAIRLEAD_GRACEFUL_SHUTDOWN_TIMEOUT="300")
+    await read_until(up, RUNNING)
+    reader, writer = await asyncio.open_connection("127.0.0.1", checkout.ports["harbour"][0])
+    writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"200 OK" in await reader.readline()
+    up.send_signal(signal.SIGINT)
+    await read_until(up, "service is draining")
+    ended = asyncio.create_task(rest(up))
+    while not ended.done():
+        with suppress(ProcessLookupError):
+            up.send_signal(signal.SIGINT)
+        await asyncio.wait([ended], timeout=0.2)
+    assert 0 == up.returncode
+    assert [] == checkout.processes()
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 async def test_second_run(checkout: Checkout) -> None:
@@ -234,7 +266,7 @@ async def test_killed(checkout: Checkout) -> None:
 
 async def test_caller_killed(checkout: Checkout) -> None:
     """`make` killed with SIGKILL takes the run along: it watches its caller."""
-    up = await checkout.up("--stop-with", "1")
+    up = await checkout.up("--stop-with", "0")
     assert "Stopping" in await rest(up)
     assert 0 == up.returncode
     assert [] == checkout.processes()

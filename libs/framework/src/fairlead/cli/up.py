@@ -24,7 +24,8 @@ from fairlead.local.stack import Stack
 
 __all__ = ["add_arguments", "run"]
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INSIST_AFTER_S: Final = 0.5
+"""One Ctrl-C can arrive twice, to the group and through make; two of a person are further apart."""
 CALLER_POLL_S: Final = 0.5
 FREED_TIMEOUT_S: Final = 5.0
 """How long the services of a run that was killed may keep their ports: they still drain."""
@@ -69,16 +70,25 @@ async def _until_told(work: Coroutine[Any, Any, None], stack: Stack, console: Co
     """Awaits `work`, or ends it in order at the first signal, and in a hurry at the second."""
     task = asyncio.create_task(work)
 
+    loop = asyncio.get_running_loop()
+    stopping_since = 0.0
+
     def stop() -> None:
-        if task.cancelling():
-            stack.hurry()
-        else:
+        nonlocal stopping_since
+        if not task.cancelling():
+            stopping_since = loop.time()
             task.cancel()
             console.say("Stopping …")
 
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
+    def insist() -> None:
+        if task.cancelling() and loop.time() > stopping_since + INSIST_AFTER_S:
+            stack.hurry()
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, insist)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup(1) asks
+        loop.add_signal_handler(signal.SIGHUP, stop)
     console.on_lost = stop
     watch = asyncio.create_task(_watch_caller(caller, stop)) if caller is not None else None
     try:

@@ -27,8 +27,11 @@ class RunLock:
         """Whether the run before this one had no time to clean up."""
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except PermissionError as error:
+            raise LocalError(f"{error.filename} can't be written: it belongs to another user (a run as root?)") from None
         noted = self._path.read_text().strip()
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -45,6 +45,7 @@ async def _ask(port: int) -> Any:
                 answer = await reader.read()
             finally:
                 writer.close()
+                await writer.wait_closed()
         return msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])
     except (OSError, TimeoutError, msgspec.DecodeError):
         return None

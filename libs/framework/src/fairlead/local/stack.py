@@ -42,6 +42,8 @@ READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 """More than a service's own GRACEFUL_SHUTDOWN_TIMEOUT (15 s) and its listeners take; then it is killed."""
 POLL_S: Final = 0.1
+OURS: Final = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
+"""What a service gets from here alone: its own database is never the one that the caller's DATABASE_URL names."""
 SEEDED: Final = "seeded"
 """The file that remembers the seed: who empties a catalogue wants it empty."""
 SETTLE_S: Final = 0.2
@@ -143,7 +145,7 @@ class Stack:
             "FAIRLEAD_MANAGEMENT_HOST": LOOPBACK,
             "FAIRLEAD_MANAGEMENT_PORT": str(service.management_port),
         }
-        shared = {name: value for name, value in self._environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+        shared = {name: value for name, value in self._environ.items() if name not in OURS}
         return {**defaults, **own, **shared, **places}
 
     async def _prepare(self, service: Service, environment: Mapping[str, str], postgres: str) -> None:
@@ -172,7 +174,8 @@ class Stack:
 
         async def stop() -> None:
             await child.stop(STOP_TIMEOUT_S)
-            await show
+            await asyncio.wait([show], timeout=STOP_TIMEOUT_S)  # what its workers still say
+            show.cancel()
 
         async def end() -> str:
             status = await child.wait()

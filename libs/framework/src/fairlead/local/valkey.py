@@ -129,6 +129,7 @@ class Valkey:
                     return [await reader.readline(), await reader.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
                 finally:
                     writer.close()
+                    await writer.wait_closed()
         except (OSError, TimeoutError):
             return False
 
