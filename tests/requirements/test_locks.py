@@ -30,7 +30,7 @@ PLATFORMS = [
 def read_lock(name: str) -> dict[str, str]:
     """The version of each package in a lock."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE))
 
 
 def project(folder: Path) -> dict[str, list[str]]:
@@ -58,7 +58,7 @@ def test_every_line_has_hashes(name: str) -> None:
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
     assert entries
     for entry in entries:
-        assert re.match(r"[a-z0-9-]+==\S+( ; [^\\]+)? \\\n    --hash=sha256:[0-9a-f]{64}", entry), entry.splitlines()[0]
+        assert re.match(r"[a-z0-9.-]+==\S+( ; [^\\]+)? \\\n    --hash=sha256:[0-9a-f]{64}", entry), entry.splitlines()[0]
 
 
 @pytest.mark.parametrize("name", LOCKS)
