@@ -100,6 +100,10 @@ class Dispatcher:
                 answer = yield from self._answer_cancellation(request)
             except Exception as exc:
                 answer = yield from self._answer_exception(request, exc)
+            except BaseExceptionGroup as group:  # what a task group makes of a client that has left
+                if group.split((asyncio.CancelledError, RequestCancelled))[1] is not None:
+                    raise
+                answer = yield from self._answer_cancellation(request)
             if observe is not None:
                 self._observe(observe, request, answer, perf_counter() - started)
 

@@ -333,8 +333,9 @@ class ServiceUnavailable(_Later):
 class RequestCancelled(BaseException):
     """The client went away while its request was being handled.
 
-    Not an answer (there is nobody to hear it) and not an `asyncio.CancelledError`: a handler can tell "my client left" from "my
-    task was cancelled by the application".
+    Raised by what waits for the client itself: reading `request.stream`, sending on a response stream. Not an answer (there is
+    nobody to hear it) and not an `asyncio.CancelledError`, so that this is told from a cancellation by the application. A handler
+    that waits for something else when its client leaves is cancelled there, with `asyncio.CancelledError`.
     """
 
 

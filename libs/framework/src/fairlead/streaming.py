@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fairlead.errors import PayloadTooLarge, ServerError
+from fairlead.errors import PayloadTooLarge, RequestCancelled, ServerError
 
 if TYPE_CHECKING:
     from fairlead.response import HTTPResponse
@@ -78,7 +78,12 @@ class RequestStream:
     # For the handler
 
     async def read(self) -> bytes | None:
-        """The next piece, None at the end. Raises what ended the body early: `PayloadTooLarge`, `RequestCancelled`."""
+        """The next piece, None at the end; one reader at a time.
+
+        Raises what ended the body early: `PayloadTooLarge`, `BadRequest`, `RequestTimeout`, `RequestCancelled`.
+        """
+        if self._waiter is not None:
+            raise RuntimeError("this stream is being read already")
         while not self._chunks:
             if self._error is not None:
                 raise self._error
@@ -88,6 +93,9 @@ class RequestStream:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
+            except asyncio.CancelledError:
+                if not isinstance(self._error, RequestCancelled):  # else both have come, and this is the cause
+                    raise
             finally:
                 self._waiter = None
         chunk = self._chunks.popleft()

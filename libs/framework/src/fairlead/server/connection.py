@@ -9,15 +9,23 @@ States, and what the deadline means in each:
     IDLE        nothing has come since the last response          keep-alive time-out: close
     HEAD        a part of a head is in the buffer                 header time-out: 408
     BODY        the head is read, the body is being collected     body time-out: 408
-    HANDLING    the handler waits for something; what the client  response time-out: 503, the handler is cancelled
-                sends meanwhile (pipelining) is kept, bounded
+    HANDLING    the handler waits for something; what the client  response time-out: 503, the handler is cancelled;
+                sends meanwhile (pipelining) is kept, bounded     body time-out while a streamed body comes: 408
+    HELD        requests wait in the buffer: the client does not  none: the write time-out counts
+                read its answers, or others have their turn first
     UPGRADED    a websocket has the transport                     its own sweep
     LINGERING   answered and half-closed; the rest of what the    two seconds, then the end
                 client is still sending is thrown away, because
                 closing at once would destroy the answer (RST)
+    CLOSING     answered for the last time; what was written is   write time-out: cut
+                on its way, and what still comes is ignored
 
-There are no timers per connection: the server's sweep compares `deadline` once a second.
-One request at a time: HTTP/1.1 answers in order, so a second one only starts when the first has been answered.
+There are no timers per connection: the server's sweep compares `deadline` once a second, and `write_deadline`, which runs while
+the transport is over its high-water mark. It is not the time for everything, but for anything: a peer that reads slowly is served.
+
+One request at a time: HTTP/1.1 answers in order, so a second one only starts when the first has been answered. The answers to
+what came in one packet leave in one write, but no more than `REQUESTS_PER_TURN` of them and no body that is large; then the peer
+has to read before more is taken up. Otherwise 64 KiB of requests could ask for gigabytes of answers that nobody reads.
 """
 
 from __future__ import annotations
@@ -40,6 +48,7 @@ from fairlead.http.clock import CLOCK
 from fairlead.http.head import Head, read_any, read_line, read_plain
 from fairlead.http.media import PROBLEM_JSON
 from fairlead.http.problem import encode_problem, problem_of
+from fairlead.http.status import has_no_body
 from fairlead.http.wire import CONTINUE, LENGTHS, OK_HEADS, encode_head
 from fairlead.request import ConnectionInfo, Request
 from fairlead.response import HTTPResponse
@@ -54,6 +63,12 @@ logger = logging.getLogger("fairlead.server")
 
 LINGER_S = 2.0
 
+REQUESTS_PER_TURN = 32
+"""So many requests of one packet are answered in a row; then other connections have their turn."""
+
+WRITE_AT_ONCE = 65536
+"""Bytes of a response that is written by itself: collecting many of them would fill the memory before the peer can hold it up."""
+
 # The bytes of a target in origin form that needs no second look: visible ASCII without "#" (RFC 9112 §3.2).
 _TARGET_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
@@ -66,11 +81,13 @@ class State(enum.Enum):
     HEAD = enum.auto()
     BODY = enum.auto()
     HANDLING = enum.auto()
+    HELD = enum.auto()
     UPGRADED = enum.auto()
     LINGERING = enum.auto()
+    CLOSING = enum.auto()
 
 
-IDLE, HEAD, BODY, HANDLING, UPGRADED, LINGERING = State
+IDLE, HEAD, BODY, HANDLING, HELD, UPGRADED, LINGERING, CLOSING = State
 
 
 class HttpConnection(asyncio.Protocol):
@@ -81,13 +98,15 @@ class HttpConnection(asyncio.Protocol):
         "_buffer",
         "_head",
         "_info",
+        "_max_head_bytes",
         "_out",
         "_paused",
         "_request",
         "_start",
         "_task",
         "_timed_out",
-        "_writable",
+        "_unread",
+        "_waiters",
         "_write",
         "deadline",
         "final",
@@ -104,14 +123,16 @@ class HttpConnection(asyncio.Protocol):
         # for the connection
         self.shared = shared
         self._start = shared.runner.start
+        self._max_head_bytes = shared.limits.max_head_bytes
         self.transport: Any = None
         self._info: ConnectionInfo | None = None
         self._head: Head | None = None
         self._out: list[bytes] | None = None
         self._paused = False
-        self._writable: asyncio.Future[None] | None = None
+        self._unread = 0
+        self._waiters: list[asyncio.Future[None]] = []
         self.state = IDLE
-        self.final = shared.draining
+        self.final = shared.draining or not shared.limits.keep_alive_timeout_s
         self.lost = False
         self.session: Any = None
         self.deadline = CLOCK.now + shared.limits.header_timeout_s
@@ -140,8 +161,7 @@ class HttpConnection(asyncio.Protocol):
         self.shared.changed()
         if self._info is not None:
             self._info.lost = True
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        self._wake()
         if self.session is not None:
             self.session.connection_lost(exc)
             return
@@ -159,17 +179,25 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
+        self._unread = self.transport.get_write_buffer_size()
         self.write_deadline = CLOCK.now + self.shared.limits.write_timeout_s
         if self.session is not None:
             self.session.pause_writing()
+        elif self._out is None and (self.state is IDLE or self.state is HEAD):
+            self._hold(self._buffer)
 
     def resume_writing(self) -> None:
         self._paused = False
         self.write_deadline = inf
         if self.session is not None:
             self.session.resume_writing()
-        elif self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        self._wake()
+        self._take_up()
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Take as many messages from the data as are complete, and answer them in one write.
@@ -185,7 +213,7 @@ class HttpConnection(asyncio.Protocol):
         out = self._out = []
         position, size = 0, len(data)
         try:
-            while True:
+            for _ in range(REQUESTS_PER_TURN):
                 end = data.find(b"\r\n\r\n", position)
                 if end < 0:
                     self._keep_partial_head(data[position:])
@@ -198,7 +226,7 @@ class HttpConnection(asyncio.Protocol):
                     continue
                 line, block = data[position:line_end], data[line_end:end]
                 head = self._head
-                if head is None or head.block != block:
+                if head is None or head.block != block or end - position > self._max_head_bytes:
                     head = self._read_head(line, block)
                 method, _, rest = line.partition(b" ")
                 target, _, version = rest.partition(b" ")
@@ -213,34 +241,42 @@ class HttpConnection(asyncio.Protocol):
                 position = end + 4
                 request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
                 length = head.length
-                if length or head.chunked:
-                    if head.chunked or size - position < length or length > shared.limits.max_body_bytes:
-                        left = self._begin_body(request, data[position:])
-                        if left is None:
-                            break
-                        data, position, size = left, 0, len(left)
-                        continue
-                    request.body = data[position : position + length]
-                    position += length
-                task = self._start(request, self._finished)
-                if task is not None:
-                    self._handle(request, task)
-                    self._keep(data[position:])
-                    break
-                if self.final or not head.keep_alive:
-                    break
+                if (length or head.chunked) and (head.chunked or size - position < length or length > shared.limits.max_body_bytes):
+                    left = self._begin_body(request, data[position:])
+                    if left is None:
+                        break
+                    data, position, size = left, 0, len(left)
+                else:
+                    if length:
+                        request.body = data[position : position + length]
+                        position += length
+                    task = self._start(request, self._finished)
+                    if task is not None:
+                        self._handle(request, task)
+                        self._keep(data[position:])
+                        break
+                    if self.final or not head.keep_alive:
+                        break
                 if position == size:
                     self.state = IDLE
                     self.deadline = CLOCK.now + shared.limits.keep_alive_timeout_s
                     break
+                if self._paused:
+                    self._hold(data[position:])
+                    break
+            else:
+                self._hold(data[position:])
         except FairleadException as exc:
             self._refuse(exc)
+        except BaseException:  # a defect, or the end of the process: nobody knows what has been answered
+            self.abort()
+            raise
         finally:
             self._out = None
             if out and not self.lost:
                 self._write(out[0] if len(out) == 1 else b"".join(out))
-            if self.state is LINGERING:
-                self._half_close()
+            if self.state is not IDLE or self._paused:
+                self._settle()
 
     def _received_meanwhile(self, data: bytes) -> None:
         state = self.state
@@ -250,8 +286,31 @@ class HttpConnection(asyncio.Protocol):
             rest = self._read_body(data)
             if rest is not None:
                 self._go_on(rest)
-        elif state is HANDLING:
+        elif state is HANDLING or state is HELD:
             self._keep(data)
+
+    def _hold(self, rest: bytes) -> None:
+        """Take up no further request before `_take_up`."""
+        self.state, self.deadline, self._buffer = HELD, inf, rest
+
+    def _take_up(self) -> None:
+        """The peer reads again, or the others had their turn: go on with what was held."""
+        if self.state is HELD and not self._paused and not self.lost:
+            self._go_on(b"")
+
+    def _settle(self) -> None:
+        """What the new state asks for, now that everything is written."""
+        state = self.state
+        if state is LINGERING:
+            self._half_close()
+        elif state is CLOSING:
+            self.deadline = CLOCK.now + self.shared.limits.write_timeout_s
+            self._unread = self.transport.get_write_buffer_size()
+            self.transport.close()
+        elif state is HELD:
+            self.shared.loop.call_soon(self._take_up)
+        elif self._paused and (state is IDLE or state is HEAD):
+            self._hold(self._buffer)
 
     # Reading
 
@@ -278,11 +337,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _keep_partial_head(self, rest: bytes) -> None:
         limits = self.shared.limits
-        if not rest.strip(b"\r\n"):
-            rest = b"" if len(rest) > 4 else rest
         if len(rest) > limits.max_head_bytes:
             raise self._too_large(rest)
-        if b"\n\n" in rest or b"\n\r\n" in rest.replace(b"\r\n", b""):
+        if rest.count(b"\n") != rest.count(b"\r\n"):
             raise FairleadException("Lines of a head end with CR LF", 400)
         if not rest:
             self.state = IDLE
@@ -320,7 +377,7 @@ class HttpConnection(asyncio.Protocol):
         if route.stream:
             request.stream = body.stream = RequestStream(limit=limit, resume=self._wants_body)
             if not self._run(request):
-                self._leave_body()
+                self._end(request)  # answered, and a part of the body isn't in
                 return None
         else:
             self.state = BODY
@@ -346,34 +403,35 @@ class HttpConnection(asyncio.Protocol):
         try:
             wants_more, rest = body.feed(data)
         except FairleadException as exc:
-            self._body = None
             if body.stream is None:
+                self._body = None
                 self._refuse(exc)
             else:
-                body.fail(exc)  # the handler answers
-                self.final = True
+                self._fail_body(exc)
             return None
-        if not wants_more:
-            self.transport.pause_reading()
-        if not body.ended:
-            return None
-        self._body = None
+        if body.ended:
+            self._body = None
         if body.stream is not None:
+            if self.deadline is not inf:  # a stream may take as long as it likes, as long as it comes
+                self.deadline = CLOCK.now + self._handling_timeout_s
+            if not wants_more:
+                self.transport.pause_reading()
             self._keep(rest)
             return None
-        request.body = body.collected()
+        if not body.ended:
+            return None
+        request.body, self._request = body.collected(), None
         if self._run(request):
             self._keep(rest)
             return None
         return rest if request.head.keep_alive and not self.final else None
 
-    def _leave_body(self) -> None:
-        """The answer is out, and a part of the body isn't in."""
+    def _fail_body(self, exc: FairleadException) -> None:
+        """A streamed body can't come to its end: the handler is told so, and answers."""
+        assert self._body is not None
+        self._body.fail(exc)
         self._body = None
         self.final = True
-        self.state = LINGERING
-        if self._out is None:
-            self._half_close()
 
     # Handling
 
@@ -388,28 +446,40 @@ class HttpConnection(asyncio.Protocol):
         self._request, self._task, self._timed_out = request, task, False
         if self.state is not UPGRADED:
             self.state = HANDLING
-            if self.deadline is not inf or request._response is None:
-                self.deadline = CLOCK.now + self.shared.limits.response_timeout_s
+            if request._response is None:  # else `begin_stream` has lifted the deadline
+                self.deadline = CLOCK.now + self._handling_timeout_s
+
+    @property
+    def _handling_timeout_s(self) -> float:
+        limits = self.shared.limits
+        return limits.response_timeout_s if self._body is None else limits.body_timeout_s
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        """The request that had waited is answered: take up the next."""
-        if task is not self._task:
-            return
+        """The request that had waited is over: take up the next."""
         request, self._task, self._request = self._request, None, None
-        if self.lost or self.state is UPGRADED or self.state is LINGERING:
+        failure = None if task.cancelled() else task.exception()
+        if self.lost:
             return
-        if self._body is not None:
-            self._leave_body()
-        elif self.final or (request is not None and not request.head.keep_alive):
-            self.transport.close()
+        assert request is not None
+        if failure is not None or task.cancelled():  # nobody knows what has been answered
+            logger.error("a request ended without its answer", exc_info=failure, extra={"request_id": request.id})
+            self.abort()
+        elif self.state is UPGRADED:
+            return
+        elif self.final or self._body is not None or not request.head.keep_alive:
+            self._end(request)
         else:
             self._go_on(b"")
 
     def _go_on(self, data: bytes) -> None:
+        """Everything that came before is answered. Take up the buffer, and `data` after it."""
         data, self._buffer = self._buffer + data, b""
+        self.idle_since = CLOCK.now
+        if self._paused:
+            self._hold(data)
+            return
         self.state = IDLE
         self.deadline = CLOCK.now + self.shared.limits.keep_alive_timeout_s
-        self.idle_since = CLOCK.now
         if not self.transport.is_reading():
             self.transport.resume_reading()
         if data:
@@ -435,7 +505,7 @@ class HttpConnection(asyncio.Protocol):
         """Write a whole response."""
         head, body = request.head, response.body
         extra = b"x-request-id: " + request.id.encode() + b"\r\n" if self.shared.limits.request_id_header else b""
-        keep_alive = head.keep_alive and not self.final
+        keep_alive = head.keep_alive and not self.final and self._body is None
         if response._headers is None and response.status == 200 and head.ordinary and keep_alive and request.raw_method != b"HEAD":
             size = len(body)
             length = LENGTHS[size] if size < 4096 else b"%d\r\n" % size
@@ -443,12 +513,12 @@ class HttpConnection(asyncio.Protocol):
         else:
             data = self._encode(request, response, extra, keep_alive)
         out = self._out
-        if out is not None:
+        if out is not None and len(data) < WRITE_AT_ONCE:
             out.append(data)
-        elif not self.lost:
-            self._write(data)
+        else:
+            self.send_now(data)
         if not keep_alive:
-            self._close_after(request)
+            self.close_after(request)
 
     def _encode(self, request: Request[Any, Any], response: HTTPResponse, extra: bytes, keep_alive: bool) -> bytes:
         status, body = response.status, response.body
@@ -466,7 +536,7 @@ class HttpConnection(asyncio.Protocol):
             extra=extra,
             http_1_0=request.head.version == "1.0",
         )
-        return head if head_only or status == 204 or status == 304 else head + body
+        return head if head_only or has_no_body(status) else head + body
 
     def begin_stream(self, request: Request[Any, Any], response: HTTPResponse) -> ResponseStream:
         """A response in pieces."""
@@ -483,16 +553,23 @@ class HttpConnection(asyncio.Protocol):
         return ServiceUnavailable("The request was cancelled by the server")
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection, and take up nothing more of what came over it."""
+        self.final = True
         self.transport.abort()
 
     async def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Any:
         """Turn the connection into a websocket; see `server/upgrade.py`."""
         from fairlead.server.upgrade import open_websocket
 
+        if self.lost:
+            raise RequestCancelled("the client is gone")
         self.session = open_websocket(self, request, options)
-        self.state = UPGRADED
+        self.state, self.final = UPGRADED, True
         self.deadline = self.write_deadline = inf
+        if self._paused:
+            self.session.pause_writing()
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
         rest, self._buffer = self._buffer, b""
         if rest:
             self.session.data_received(rest)
@@ -517,30 +594,40 @@ class HttpConnection(asyncio.Protocol):
 
     async def writable(self) -> None:
         """Wait while the peer reads too slowly. Raises `RequestCancelled` when it is gone."""
-        if self._paused and not self.lost:
-            self._writable = asyncio.get_running_loop().create_future()
+        while self._paused and not self.lost:
+            waiter = self.shared.loop.create_future()
+            self._waiters.append(waiter)
             try:
-                await self._writable
+                await waiter
+            except asyncio.CancelledError:
+                if not self.lost:  # else both have come, and this is the cause
+                    raise
             finally:
-                self._writable = None
+                self._waiters.remove(waiter)
         if self.lost:
             raise RequestCancelled("the client is gone")
 
-    def _close_after(self, request: Request[Any, Any]) -> None:
-        """This was the last response. A handler that still runs (or a body that still comes) is let finish."""
+    def answer_begins(self) -> None:
+        """From here on a 100 would stand in the middle of the answer."""
+        if self._body is not None:
+            self._body.awaits_continue = False
+
+    def close_after(self, request: Request[Any, Any]) -> None:
+        """This was the last response. A handler that still runs is let finish."""
         self.final = True
-        if self._task is None and not self.lost:
-            if self._body is None and not request.head.length and not request.head.chunked:
-                self.shared.loop.call_soon(self.transport.close)
-            else:
-                self.state = LINGERING
-                if self._out is None:
-                    self._half_close()
+        self.answer_begins()
+        if self._task is None:
+            self._end(request)
+
+    def _end(self, request: Request[Any, Any]) -> None:
+        """Answered for the last time. A client that may still be sending a body hears the answer out before the end."""
+        self._body, self.final = None, True
+        self.state = LINGERING if request.head.length or request.head.chunked else CLOSING
+        if self._out is None:
+            self._settle()
 
     def _refuse(self, exc: FairleadException) -> None:
         """Answer what never became a request, and end the connection."""
-        if self.lost or self.state is LINGERING:
-            return
         self.shared.refused[exc.status_code] = self.shared.refused.get(exc.status_code, 0) + 1
         response = HTTPResponse(encode_problem(problem_of(exc)), exc.status_code, exc.headers, PROBLEM_JSON)
         head = encode_head(response.status, response.content_type, response._headers, len(response.body), keep_alive=False)
@@ -548,39 +635,65 @@ class HttpConnection(asyncio.Protocol):
         self.final = True
         self.state = LINGERING
         if self._out is None:
-            self._half_close()
+            self._settle()
 
     def _half_close(self) -> None:
-        self.state = LINGERING
         self.deadline = CLOCK.now + LINGER_S
+        self._body, self._request, self._buffer = None, None, b""
         self.shared.changed()
-        self._body, self._buffer = None, b""
-        if self.lost:
+        if self.transport.is_closing():
             return
         if self.transport.can_write_eof():
             self.transport.write_eof()
             if not self.transport.is_reading():
                 self.transport.resume_reading()
         else:
-            self.transport.close()
+            self.close()
+
+    def close(self) -> None:
+        """End, as soon as the peer has taken what was written."""
+        self.state = CLOSING
+        self._settle()
 
     # The server's side
 
     def expire(self) -> None:
-        """The deadline has passed."""
-        state, self.deadline = self.state, inf
-        if self.write_deadline <= CLOCK.now:
-            self.transport.abort()
+        """A deadline has passed."""
+        state = self.state
+        if self.write_deadline <= CLOCK.now or state is CLOSING:
+            self._expire_writing()
         elif state is HEAD and self._buffer.strip():
             self._refuse(RequestTimeout("The head did not arrive in time"))
         elif state is BODY:
             self._refuse(RequestTimeout("The body did not arrive in time"))
         elif state is HANDLING:
+            self._expire_handling()
+        else:
+            self.close()
+
+    def _expire_writing(self) -> None:
+        """Cut a peer that has read nothing since it was looked at last; one that reads slowly has another while."""
+        before, self._unread = self._unread, self.transport.get_write_buffer_size()
+        if self._unread >= before:
+            self.abort()
+            return
+        again = CLOCK.now + self.shared.limits.write_timeout_s
+        if self._paused:
+            self.write_deadline = again
+        if self.state is CLOSING:
+            self.deadline = again
+
+    def _expire_handling(self) -> None:
+        """Whose time is over: the client's who doesn't send on, or the handler's? One that ignores that is cut next time."""
+        assert self._task is not None
+        self.deadline = CLOCK.now + self.shared.limits.response_timeout_s
+        if self._body is not None and self.transport.is_reading():
+            self._fail_body(RequestTimeout("The body did not arrive in time"))
+        elif self._timed_out:
+            self.abort()
+        else:
             self._timed_out = True
-            if self._task is not None:
-                self._task.cancel("the response took too long")
-        elif state is not UPGRADED:
-            self.transport.close()
+            self._task.cancel("the response took too long")
 
     @property
     def is_idle(self) -> bool:
@@ -589,8 +702,8 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_ended(self) -> bool:
-        """Answered for the last time; only the client's leftovers are being thrown away."""
-        return self.state is LINGERING
+        """Answered for the last time, and the answer is out; only the client's leftovers are being thrown away."""
+        return self.state is LINGERING and not self.transport.get_write_buffer_size()
 
     @property
     def request(self) -> Request[Any, Any] | None:
@@ -602,4 +715,4 @@ class HttpConnection(asyncio.Protocol):
         self.final = True
         last_used = max(self.idle_since, self.deadline - self.shared.limits.keep_alive_timeout_s)
         if self.state is IDLE and last_used < CLOCK.now - 1:
-            self.transport.close()
+            self.close()

@@ -44,6 +44,7 @@ class ResponseSink:
         self._chunked = self._left is None and not old and not self._bodyless
         if self._left is None and old:
             connection.final = True
+        connection.answer_begins()
         connection.send_now(
             encode_head(
                 response.status,
@@ -51,7 +52,7 @@ class ResponseSink:
                 headers,
                 self._left,
                 keep_alive=request.head.keep_alive and not connection.final,
-                extra=b"x-request-id: " + request.id.encode() + b"\r\n",
+                extra=b"x-request-id: " + request.id.encode() + b"\r\n" if connection.shared.limits.request_id_header else b"",
                 http_1_0=old,
             )
         )
@@ -76,7 +77,7 @@ class ResponseSink:
         elif self._left and not self._bodyless:
             raise ServerError("The body is shorter than its Content-Length")
         if self._connection.final or not self._request.head.keep_alive:
-            self._connection._close_after(self._request)
+            self._connection.close_after(self._request)
 
     async def drain(self) -> None:
         """Wait while the peer reads too slowly; every so often let the others have a turn."""

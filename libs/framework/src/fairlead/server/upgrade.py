@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def open_websocket(connection: HttpConnection, request: Request[Any, Any], options: dict[str, Any]) -> Websocket:
     """Answer the handshake. Raises the refusal (400, 403, 405, 426, 503), with nothing written."""
-    if connection.final:
-        raise ServiceUnavailable("The server is restarting", retry_after=1)
     shared = connection.shared
+    if shared.draining:
+        raise ServiceUnavailable("The server is restarting", retry_after=1)
     accepted = negotiate(
         request, origins=options["origins"], subprotocols=options["subprotocols"], compression=options["compression"]
     )
