@@ -80,7 +80,7 @@ class AccessLog:
         constants = self._constants
         time_now = time.time
         with_query, path_of = self._with_query, self._path
-        address_of = _forwarded_address if self._trusts_proxies else _peer_address
+        trusts_proxies = self._trusts_proxies
         with_user_agent = self._with_user_agent
         second, moment = 0, b""
 
@@ -109,7 +109,7 @@ class AccessLog:
                     path,
                     duration_s * 1e3,
                     body_bytes,
-                    address_of(request),
+                    _address(request.client_ip if trusts_proxies else request.exchange.info.client_ip),
                     self._rest(request) if has_more else b"",
                 )
             )
@@ -179,14 +179,6 @@ def _choose(write: Observer, sample: float) -> Observer:
             write(request, status, body_bytes, duration_s)
 
     return write_sampled
-
-
-def _peer_address(request: Any) -> bytes:
-    return _address(request.exchange.info.client_ip)
-
-
-def _forwarded_address(request: Any) -> bytes:
-    return _address(request.client_ip)
 
 
 @lru_cache(maxsize=4_096)
