@@ -104,11 +104,6 @@ class ScriptedTransport(asyncio.Transport):
         self.taken, self.unread = self.taken + self.unread[:size], self.unread[size:]
         self._relax()
 
-    def send_eof(self) -> None:
-        """The peer ends its side."""
-        if self.is_reading() and not self.protocol.eof_received():
-            self.close()
-
     def leave(self) -> None:
         """The peer is gone: RST."""
         if not self._is_lost:
@@ -168,9 +163,8 @@ class Scripted:
         await outcome
 
     def arrive(self, data: bytes) -> None:
-        """Bytes of the peer: the connection has them as soon as it reads. For `happen`."""
-        if data:
-            self._waiting.append(data)
+        """Bytes of the peer, or b"" for the end of its side: the connection has them as soon as it reads. For `happen`."""
+        self._waiting.append(data)
         self._deliver()
 
     async def send(self, data: bytes) -> None:
@@ -179,7 +173,11 @@ class Scripted:
 
     def _deliver(self) -> None:
         while self._waiting and self.transport.is_reading():
-            self.connection.data_received(self._waiting.popleft())
+            data = self._waiting.popleft()
+            if data:
+                self.connection.data_received(data)
+            elif not self.connection.eof_received():
+                self.transport.close()
 
     async def turn(self) -> None:
         """Let the loop turn."""

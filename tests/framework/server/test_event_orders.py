@@ -249,7 +249,7 @@ class Run:
             return
         if action == "eof":
             self.pieces.clear()
-            transport.send_eof()
+            self.scripted.arrive(b"")
         elif action == "leave":
             self.pieces.clear()
             transport.leave()
