@@ -67,7 +67,7 @@ class Watchdog:
         self._blockages = registry.counter("fairlead_loop_blockages_total", blockages).labels()
         blocked = "Time that the event loop stood still in blockages."
         self._blocked_s = registry.counter("fairlead_loop_blocked_seconds_total", blocked).labels()
-        lag = "The longest delay of the event loop's timer since the last scrape."
+        lag = "The longest delay of the event loop's timer since the last snapshot."
         registry.gauge("fairlead_loop_lag_seconds", lag, combine="max").set_function(self.take_lag_s)
 
     def start(self) -> None:
