@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import pytest
 from fairlead.local.plan import read_services, with_ports
 from fairlead.local.ports import free_port
 from fairlead.local.stack import Stack
+from fairlead.settings import load_settings
+from feed.settings import Settings
+from tests.charts.helm import binary
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -69,3 +74,19 @@ async def test_api_session(postgres_url: str, redis_url: str, tmp_path: Path) ->
         output = (await shell.communicate())[0].decode()
     assert 0 == shell.returncode, output
     assert '"price":{"amount":4200,"currency":"EUR"}' in output
+
+
+def test_docker_run() -> None:
+    """What `docker run` hands over is all that the service asks for."""
+    (session,) = [block for block in blocks("README.md", "sh") if "docker run" in block]
+    environ = dict(re.findall(r"--env (\w+)=(\S+)", session))
+    assert "http://127.0.0.1:8001" == load_settings(Settings, environ).public_auth_url
+
+
+def test_helm_install() -> None:
+    """The chart takes the command line of `helm install`."""
+    (session,) = [block for block in blocks("README.md", "sh") if "helm install" in block]
+    (command,) = re.findall(r"^helm install (.*)", session, re.MULTILINE)
+    rendered = subprocess.run([binary(3), "template", *shlex.split(command)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 0 == rendered.returncode, rendered.stderr
+    assert "fairlead/feed:26.11.0" in rendered.stdout
