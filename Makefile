@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-header --no-emit-package fairlead $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run run-clean test check format browser bench image image-test chart chart-test chart-docs \
+.PHONY: help setup setup-dev run run-clean test check format autobahn browser bench image image-test chart chart-test chart-docs \
 	policy lock clean
 
 help: ## List the targets
@@ -47,6 +47,9 @@ format: setup-dev ## Format the code and apply the safe fixes
 
 browser: ## Install Debian's Chromium for the end-to-end tests, when it is missing and can be had
 	@sh requirements/browser.sh
+
+autobahn: setup-dev ## Try the websockets with Autobahn|Testsuite; needs a Python 2.7 (PYTHON27 names one)
+	@exec $(BIN)/python -m tests.framework.websocket.autobahn $(AUTOBAHN_ARGS)
 
 bench: setup-dev ## Measure Fairlead beside its peers; prints ratios
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)

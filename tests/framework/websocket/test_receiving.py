@@ -351,3 +351,89 @@ async def test_received_is_counted(wire: MakeWire) -> None:
     peer.feed(deflated(b"x" * 1000))
     stats: Any = peer.stats
     assert (stats.opened, stats.open, stats.messages_received, stats.bytes_received) == (1, 1, 4, 1007)
+
+
+async def test_text_in_one_frame_fails_at_its_first_wrong_byte(wire: MakeWire) -> None:
+    """§8.1: a long text that comes slowly is refused as soon as its bytes can be no UTF-8, not at its end."""
+    payload = "grüß".encode() + b"\xf4\x90\x80\x80" + b"x" * 1000
+    frame = client_frame(TEXT, payload)
+    start = len(frame) - len(payload)
+    for size in (1, 2, 3, 5):
+        peer = wire()
+        for at in range(0, start + 8, size):
+            assert peer.sent_close is None
+            peer.feed(frame[at : min(at + size, start + 8)])
+        assert peer.sent_close is not None
+        assert peer.sent_close[0] == 1007
+
+
+@pytest.mark.parametrize("first", ["ü".encode()[:1], b"plain"])
+async def test_fragment_in_part_is_checked_with_those_before(wire: MakeWire, first: bytes) -> None:
+    """A fragment that comes slowly is checked too, and a character may begin in the one before."""
+    peer = wire()
+    rest = ("ü".encode()[1:] if first != b"plain" else b"") + b"fine"
+    fragment = client_frame(CONT, rest + b"\xff" + b"x" * 1000)
+    peer.feed(client_frame(TEXT, first, fin=False), fragment[:-1001])
+    assert peer.sent_close is None
+    peer.feed(fragment[-1001:-900])
+    assert peer.sent_close is not None
+    assert peer.sent_close[0] == 1007
+
+
+async def test_what_is_no_text_may_hold_any_bytes_in_part(wire: MakeWire) -> None:
+    """Only uncompressed text is checked before it is whole: binary frames and compressed fragments are not."""
+    peer = wire(accepted=Accepted(accept="", extensions=(PerMessageDeflate(False, False, 12, 12),)))
+    compressor = zlib.compressobj(wbits=-12)
+    compressed = (compressor.compress("größer ".encode() * 200) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    half = len(compressed) // 2
+    frames = (
+        client_frame(BINARY, b"\xff" * 200, fin=False),
+        client_frame(CONT, b"\xff" * 200),
+        client_frame(TEXT, compressed[:half], fin=False, bits=0x40),
+        client_frame(CONT, compressed[half:]),
+    )
+    for frame in frames:
+        peer.feed(frame[:-3], frame[-3:])
+    assert [await peer.ws.recv(), await peer.ws.recv()] == [b"\xff" * 400, "größer " * 200]
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (close(4001), (4001, "")),
+        (client_frame(TEXT, b"x", bits=0x10), (1002, "reserved bits must be 0")),
+        (client_frame(TEXT, b"\xff"), (1007, "invalid start byte at position 0")),
+    ],
+)
+async def test_messages_before_the_end_are_answered(wire: MakeWire, end: bytes, expected: tuple[int, str]) -> None:
+    """Messages that come in one read with the end of the connection can still be answered by a handler that waits for them."""
+    peer = wire()
+
+    async def echo() -> tuple[int, str]:
+        while True:
+            await peer.ws.send(await peer.ws.recv())
+
+    ending = asyncio.create_task(refused(echo()))
+    await turns()
+    peer.feed(text("one") + text("two") + end + text("too late") + client_frame(PING, b"too late"))
+    assert await ending == expected
+    assert [payload for first, payload in peer.sent if first == TEXT | FIN] == [b"one", b"two"]
+    assert peer.sent[-1][0] == CLOSE | FIN
+    assert len(peer.sent) == 3
+
+
+async def test_end_does_not_wait_for_a_handler_that_takes_no_messages(wire: MakeWire) -> None:
+    """T5: the end that follows a message is known one turn of the loop later, also when nobody takes the message."""
+    peer = wire()
+    peer.feed(text("nobody takes me") + close(1001))
+    await turns(1)
+    assert peer.ws.close_code == 1001
+    assert await refused(peer.ws.send("late")) == (1001, "")
+
+
+async def test_close_frame_between_fragments(wire: MakeWire) -> None:
+    """§5.4: a control frame may come between fragments, a close frame too; it is answered, not an error."""
+    peer = wire()
+    peer.feed(client_frame(TEXT, b"half", fin=False) + close(1000, "enough") + client_frame(CONT, b"rest"))
+    assert await peer.received() == [(1000, "enough")]
+    assert peer.sent_close == (1000, "enough")

@@ -26,6 +26,7 @@ __all__ = [
     "apply_mask",
     "close_reason",
     "control_frame",
+    "control_payload",
     "encode_message",
     "frame",
 ]
@@ -66,6 +67,11 @@ def control_frame(first: int, data: bytes) -> bytes:
     if len(data) > MAX_CONTROL_BYTES:
         raise ValueError(f"a control frame holds at most {MAX_CONTROL_BYTES} bytes")
     return bytes((first, len(data))) + data
+
+
+def control_payload(data: str | bytes) -> bytes:
+    """What a handler gives to `ping` and `pong`, as bytes."""
+    return data.encode() if isinstance(data, str) else bytes(data)
 
 
 def encode_message(data: Any, encoding: Encoding | None = None) -> tuple[int, bytes]:

@@ -20,12 +20,16 @@ import logging
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from websockets.exceptions import ProtocolError
 from websockets.extensions import Extension
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 Message: TypeAlias = str | bytes
+
+RSV1 = 0x40
+"""The bit of a message's first frame that says that the message is compressed (RFC 7692 §6)."""
 
 FRAGMENT_BYTES = 16
 """A message may have one fragment for every so many bytes that it may be long; smaller ones are an attack on the CPU."""
@@ -35,19 +39,20 @@ _logger = logging.getLogger("fairlead.websocket.protocol")
 _logger.setLevel(logging.WARNING)
 
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
-_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class GeneralPath:
     """Feed it whole frames by `receive`; then write what is `to_send` and see whether it `has_ended`."""
 
-    __slots__ = ("_bytes", "_decoder", "_fragments", "_max_fragments", "_protocol", "_text")
+    __slots__ = ("_bytes", "_decoder", "_fragments", "_is_compressed", "_max_fragments", "_protocol", "_text")
 
     def __init__(self, max_size: int, extensions: Sequence[Extension]) -> None:
         self._protocol = ServerProtocol(state=State.OPEN, max_size=max_size, logger=_logger)
         self._protocol.extensions = list(extensions)
         self._max_fragments = max_size // FRAGMENT_BYTES + FRAGMENT_BYTES
         self._fragments = 0
+        self._is_compressed = False
         self._text: io.StringIO | None = None
         self._bytes: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -90,11 +95,24 @@ class GeneralPath:
         """Whether nothing more will be sent: the TCP connection is to be closed."""
         return self._protocol.eof_sent
 
+    def text_decoder(self) -> codecs.IncrementalDecoder | None:
+        """A decoder that has seen the fragments so far; None when they are no text, or compressed."""
+        if self._decoder is None or self._is_compressed:
+            return None
+        decoder = Utf8Decoder()
+        decoder.setstate(self._decoder.getstate())
+        return decoder
+
     def receive(self, data: bytes | bytearray) -> Message | None:
         """Take a whole frame, or the beginning of one whose header is already against the rules.
 
         Returns the message that it ends, if it ends one.
         """
+        opcode = data[0] & 0xF
+        if opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_compressed = data[0] & RSV1 > 0
+        elif opcode == Opcode.CLOSE and self.is_fragmented:
+            self._forget_fragments()  # a control frame may come between fragments (§5.4); the library would fail on this one
         self._protocol.receive_data(data)
         try:
             for event in self._protocol.events_received():  # one frame at most
@@ -111,27 +129,30 @@ class GeneralPath:
 
     def compress(self, is_text: bool, payload: bytes) -> bytes:
         """A message as a compressed frame."""
-        if is_text:
-            self._protocol.send_text(payload)
-        else:
-            self._protocol.send_binary(payload)
-        return self.to_send()
+        whole = Frame(Opcode.TEXT if is_text else Opcode.BINARY, payload)
+        return whole.serialize(mask=False, extensions=self._protocol.extensions)
 
     def close(self, code: int, reason: str) -> None:
-        """Begin the closing handshake. Raises `websockets.exceptions.ProtocolError` for a code that may not be sent."""
-        self._protocol.send_close(code, reason)
+        """Begin the closing handshake. Raises ValueError for a code that may not be sent (§7.4)."""
+        try:
+            self._protocol.send_close(code, reason)
+        except ProtocolError as error:
+            raise ValueError(f"{code} may not be sent as a close code") from error
 
     def fail(self, code: int, reason: str) -> None:
-        """Fail the connection (§7.1.7): a close frame, then nothing that arrives counts any more."""
-        if not self._protocol.eof_sent:
-            self._protocol.fail(code, reason)
+        """Fail the connection (§7.1.7): a close frame, then nothing that arrives counts any more. Raises as `close`."""
+        try:
+            if not self._protocol.eof_sent:
+                self._protocol.fail(code, reason)
+        except ProtocolError as error:
+            raise ValueError(f"{code} may not be sent as a close code") from error
 
     def _assemble(self, event: Frame) -> Message | None:
         if event.opcode is not Opcode.CONT:
             if event.fin:
                 return str(event.data, "utf-8") if event.opcode is Opcode.TEXT else bytes(event.data)
             if event.opcode is Opcode.TEXT:
-                self._text, self._decoder = io.StringIO(), _Utf8Decoder()
+                self._text, self._decoder = io.StringIO(), Utf8Decoder()
             else:
                 self._bytes = bytearray()
         self._fragments += 1
@@ -146,6 +167,10 @@ class GeneralPath:
 
     def _end(self) -> Message:
         message: Message = self._text.getvalue() if self._text is not None else bytes(self._bytes or b"")
+        self._forget_fragments()
+        return message
+
+    def _forget_fragments(self) -> None:
         self._text = self._bytes = self._decoder = None
         self._fragments = 0
-        return message
+        self._protocol.current_size = None

@@ -3,7 +3,8 @@
 Cutting (RFC 6455 §5.2) decodes a frame's length and no more, except for the three kinds of frames that need no further
 rules: a plain message (final, uncompressed, outside a fragmented one), a ping, a pong. All others are passed on whole. A
 frame whose header alone breaks a rule (no mask, unknown opcode, too long) is passed on at once, as the library fails on it
-without waiting for the payload; so no more than one permitted frame is ever kept.
+without waiting for the payload; so no more than one permitted frame is ever kept. A text that comes in several reads is
+checked as it comes (`prefix`).
 
 The brake: when `max_queue` messages wait, cutting and reading stop ("held"), and TCP slows the peer down; what was read
 already stays as bytes. They stop as well while the peer, by not reading, blocks the answers that it asks for (a flood of
@@ -14,11 +15,13 @@ queue, one read and the transport's high-water mark, and a flood leaves other co
 from __future__ import annotations
 
 import asyncio
+from codecs import IncrementalDecoder
 from typing import Final, Protocol
 
 from fairlead.websocket.frames import BINARY, MAX_CONTROL_BYTES, PING, PONG, TEXT, apply_mask
 from fairlead.websocket.general import Message
 from fairlead.websocket.outbox import Outbox
+from fairlead.websocket.prefix import TextPrefix
 from fairlead.websocket.stats import WebsocketStats
 
 FRAMES_PER_TURN: Final = 64
@@ -52,6 +55,12 @@ class Sink(Protocol):
     def receive_other(self, data: bytearray) -> None:
         """Any other frame, or the beginning of one that breaks the rules."""
 
+    def text_decoder(self, first: int) -> IncrementalDecoder | None:
+        """What checks the payload of a frame that begins with `first`; None when it is no text, or compressed."""
+
+    def receive_no_text(self, error: UnicodeDecodeError) -> None:
+        """A text that is no UTF-8, or the beginning of one."""
+
 
 class Inbox:
     """The receiving side. `feed` passes whole frames to `sink`, which hands their messages back by `deliver`."""
@@ -62,6 +71,7 @@ class Inbox:
         "_max_queue",
         "_need",
         "_outbox",
+        "_prefix",
         "_sink",
         "_stats",
         "_transport",
@@ -78,6 +88,7 @@ class Inbox:
         self._outbox = outbox
         self._stats = stats
         self._max_queue = max_queue
+        self._prefix: TextPrefix | None = None  # of the text at the buffer's beginning, when it has come in part
         self._need = HEADER_BYTES  # so long must the buffer be before it is worth looking at again
         self.buffer = bytearray()
         """What was read and not yet cut."""
@@ -95,7 +106,7 @@ class Inbox:
     def feed(self, data: bytes) -> None:
         """Take what was read."""
         self.buffer += data
-        if not self.is_held and len(self.buffer) >= self._need:
+        if not self.is_held and (len(self.buffer) >= self._need or self._prefix is not None):
             self._cut()
 
     def deliver(self, message: Message, size: int) -> None:
@@ -176,7 +187,12 @@ class Inbox:
             stop = start + length
             if stop > end:
                 need = stop - at
+                if end <= start:
+                    need = start + 1 - at  # for the first byte of the payload to be checked
+                elif not sink.is_deaf:
+                    self._check_part(first, start)
                 break
+            self._prefix = None
             if sink.is_direct and first in (TEXT, BINARY):
                 sink.receive(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
             else:
@@ -191,3 +207,15 @@ class Inbox:
             at = stop
         del buffer[:at]
         self._need = need
+
+    def _check_part(self, first: int, start: int) -> None:
+        """A frame has come in part: its payload begins at `start`."""
+        if self._prefix is None:
+            decoder = self._sink.text_decoder(first)
+            if decoder is None:
+                return
+            self._prefix = TextPrefix(bytes(self.buffer[start - 4 : start]), decoder)
+        try:
+            self._prefix.check(self.buffer, start)
+        except UnicodeDecodeError as error:
+            self._sink.receive_no_text(error)

@@ -19,11 +19,11 @@ the sending side is shut: closing a socket that has unread input resets it, and 
 from __future__ import annotations
 
 import asyncio
+from codecs import IncrementalDecoder
 from collections.abc import Sequence
 from typing import Any
 
-from websockets.exceptions import ProtocolError
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Opcode
 from websockets.protocol import State
 
 from fairlead.errors import WebsocketClosed
@@ -37,10 +37,11 @@ from fairlead.websocket.frames import (
     apply_mask,
     close_reason,
     control_frame,
+    control_payload,
     encode_message,
     frame,
 )
-from fairlead.websocket.general import GeneralPath, Message
+from fairlead.websocket.general import GeneralPath, Message, Utf8Decoder
 from fairlead.websocket.handshake import Accepted
 from fairlead.websocket.heartbeat import Heartbeat
 from fairlead.websocket.inbox import Inbox
@@ -73,6 +74,7 @@ class Websocket:
         "_heartbeat",
         "_inbox",
         "_is_lost",
+        "_is_shut",
         "_loop",
         "_max_short",
         "_max_size",
@@ -136,6 +138,7 @@ class Websocket:
         self.close_timeout_s = close_timeout_s
         self._close_deadline: float | None = None
         self._is_lost = False
+        self._is_shut = False  # our sending side has ended
         self.finished: asyncio.Future[None] = self._loop.create_future()
         """Done when the TCP connection is gone. Never await it without `asyncio.shield`; see `wait_closed`."""
 
@@ -263,7 +266,7 @@ class Websocket:
         if not self.open:
             raise self._closed()
         waiter: asyncio.Future[float] = self._loop.create_future()
-        payload = self._heartbeat.start(None if data is None else _control_payload(data), waiter, self._loop.time())
+        payload = self._heartbeat.start(None if data is None else control_payload(data), waiter, self._loop.time())
         self._outbox.write(control_frame(PING, payload))
         return waiter
 
@@ -271,7 +274,7 @@ class Websocket:
         """Send a pong that nobody has asked for; pings are answered without it."""
         if not self.open:
             raise self._closed()
-        self._outbox.write(control_frame(PONG, _control_payload(data)))
+        self._outbox.write(control_frame(PONG, control_payload(data)))
 
     # --- closing ---
 
@@ -290,10 +293,7 @@ class Websocket:
             return
         general = self._general_path()
         reason = close_reason(reason)
-        try:
-            general.close(code, reason)
-        except ProtocolError as error:
-            raise ValueError(f"{code} may not be sent as a close code") from error
+        general.close(code, reason)
         self._queue.clear()
         self._begin_end(code, reason)
         self._outbox.write(general.to_send())
@@ -301,14 +301,11 @@ class Websocket:
 
     def fail(self, code: int = 1011, reason: str = "") -> None:
         """Fail the connection (RFC 6455 §7.1.7): send a close frame, take nothing more, wait for no answer."""
-        if self._is_lost or self.is_deaf:
+        if self._is_lost or self._is_shut:
             return
         general = self._general_path()
         reason = close_reason(reason)
-        try:
-            general.fail(code, reason)
-        except ProtocolError as error:
-            raise ValueError(f"{code} may not be sent as a close code") from error
+        general.fail(code, reason)
         self._begin_end(code, reason)
         self._outbox.write(general.to_send())
         self._end_transport(shut_only=True)
@@ -333,7 +330,7 @@ class Websocket:
 
     def _end_transport(self, *, shut_only: bool) -> None:
         self._outbox.flush()
-        self.is_deaf = True
+        self.is_deaf = self._is_shut = True
         self._inbox.buffer.clear()
         if shut_only and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -406,9 +403,21 @@ class Websocket:
             try:
                 self._inbox.deliver(payload.decode(), len(payload))
             except UnicodeDecodeError as error:
-                self.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+                self.receive_no_text(error)
         else:
             self._inbox.deliver(payload, len(payload))
+
+    def text_decoder(self, first: int) -> IncrementalDecoder | None:
+        """What checks a text frame that comes in several reads."""
+        if self.is_direct:
+            return Utf8Decoder() if first & 0x7F == Opcode.TEXT else None
+        return self._general.text_decoder() if self._general is not None and first & 0x7F == Opcode.CONT else None
+
+    def receive_no_text(self, error: UnicodeDecodeError) -> None:
+        """A text that is no UTF-8: the connection fails (§8.1)."""
+        general = self._general_path()
+        general.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        self._follow_soon(general)
 
     def receive_control(self, first: int, payload: bytes) -> None:
         """A whole ping or pong."""
@@ -426,7 +435,7 @@ class Websocket:
         if message is not None and self.open:
             self._inbox.deliver(message, len(message))
         if general.has_ended:
-            self._follow(general)
+            self._follow_soon(general)
         else:
             self.is_direct = not general.is_fragmented
 
@@ -435,15 +444,20 @@ class Websocket:
             self._general = GeneralPath(self._max_size, self._extensions)
         return self._general
 
+    def _follow_soon(self, general: GeneralPath) -> None:
+        """The end has come in one read with messages: a handler that answers them without waiting may still do so."""
+        self.is_direct = False
+        self.is_deaf = self.is_deaf or general.is_over
+        if self.open and self._queue:
+            self._loop.call_soon(self._follow, general)
+        else:
+            self._follow(general)
+
     def _follow(self, general: GeneralPath) -> None:
         """The general path has seen or begun the end."""
         code, reason = general.received_close or general.sent_close or (CloseCode.ABNORMAL_CLOSURE, "")
         self._begin_end(code, reason)
         if not self._is_lost and (data := general.to_send()):
             self._outbox.write(data)
-        if general.is_over and not self.is_deaf:
+        if general.is_over and not (self._is_shut or self._is_lost):
             self._end_transport(shut_only=not general.is_complete)
-
-
-def _control_payload(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else bytes(data)
