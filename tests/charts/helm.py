@@ -30,6 +30,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "service"
+STACK = ROOT / "charts" / "stack"
 TOOLS = ROOT / ".tools"
 LOCK = ROOT / "requirements" / "helm.txt"
 
@@ -160,11 +161,12 @@ def merged(*layers: Values) -> dict[str, Any]:
 
 
 def package() -> None:
-    """Lints with every Helm and packs the chart into dist/ with the newest."""
+    """Lints with every Helm and packs both charts into dist/ with the newest."""
     for major in MAJORS:
         Helm(binary(major), major).lint(values={"image": {"repository": "example/service"}})
-    command = [str(binary(max(MAJORS))), "package", str(CHART), "--destination", str(ROOT / "dist")]
-    subprocess.run(command, check=True)
+        Helm(binary(major), major).lint(chart=STACK)
+    for chart in (CHART, STACK):
+        subprocess.run([str(binary(max(MAJORS))), "package", str(chart), "--destination", str(ROOT / "dist")], check=True)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,18 +15,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .helm import MAJORS, ROOT, Helm, HelmError, Values, binary, merged
+from .helm import CHART, MAJORS, ROOT, STACK, Helm, HelmError, Values, binary, merged
 
 KUBERNETES = ("1.27", "1.30", "1.32", "1.34", "1.36", "1.37")
 """The oldest that the chart takes, the first with a native sleep, then every other one up to the newest with schemas."""
 
-CUSTOM = ("HTTPRoute", "ServiceMonitor")
+CUSTOM = ("HTTPRoute", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor")
 """Kinds that Kubernetes itself has no schema for; the tests beside this file hold their shape."""
 
 RELEASE: Values = {"image": {"digest": f"sha256:{'0123456789abcdef' * 4}"}}
@@ -42,10 +43,24 @@ EVERYTHING: Values = {
         "ingress": {"management": {"prometheus": {"namespaceSelector": {}}}},
         "egress": {"to": {"postgresql": {"ports": [5432]}}},
     },
-    "metrics": {"serviceMonitor": {"enabled": True}},
+    "metrics": {"serviceMonitor": {"enabled": True}, "rules": {"enabled": True}, "dashboard": {"enabled": True}},
     "migrations": {"enabled": True},
     "workers": "limits.cpu",
 }
+
+RELEASE_OF_STACK: Values = {
+    **dict.fromkeys(("auth", "catalog", "feed"), RELEASE),
+    "trial": {"postgres": RELEASE, "valkey": RELEASE},
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A chart, and all the values that it is rendered with."""
+
+    chart: Path
+    values: Values
+
 
 YAML_RULES = json.dumps(
     {
@@ -96,18 +111,26 @@ def _failed(report: dict[str, Any]) -> list[dict[str, Any]]:
     return failed
 
 
-def value_sets() -> dict[str, Values]:
-    """Every set of values that the repository holds: the defaults, everything switched on, each service's own."""
+def releases() -> dict[str, Release]:
+    """Every set of values that the repository holds: defaults, everything switched on, each service's own, production."""
     sets: dict[str, Values] = {"defaults": {"image": {"repository": "example/service"}}, "everything": EVERYTHING}
+    sets["KEDA"] = merged(EVERYTHING, {"autoscaling": {"keda": {"enabled": True, "prometheusUrl": "http://prometheus:9090"}}})
     for file in sorted(ROOT.glob("services/*/chart-values.yaml")):
         sets[file.parent.name] = yaml.safe_load(file.read_text())
-    return {name: merged(values, RELEASE) for name, values in sets.items()}
+    sets["production"] = merged(sets["auth"], yaml.safe_load((CHART / "values-prod.yaml").read_text()))
+    found = {name: Release(CHART, merged(values, RELEASE)) for name, values in sets.items()}
+    found["stack"] = Release(STACK, RELEASE_OF_STACK)
+    production = yaml.safe_load((STACK / "values-prod.yaml").read_text())
+    found["stack in production"] = Release(STACK, merged(production, RELEASE_OF_STACK))
+    return found
 
 
-def rendered(values: Values, target: Path, *, kubernetes: str = "1.34", upgrade: bool = False) -> list[str]:
+def rendered(release: Release, target: Path, *, kubernetes: str = "1.34", upgrade: bool = False) -> list[str]:
     """Writes a release's manifests to `target`, custom resources left out; returns the kinds that were left out."""
     newest = max(MAJORS)
-    text = Helm(binary(newest), newest).render(values, release="app", kubernetes=kubernetes, upgrade=upgrade)
+    text = Helm(binary(newest), newest).render(
+        release.values, release="app", kubernetes=kubernetes, upgrade=upgrade, chart=release.chart
+    )
     documents = [document for document in yaml.safe_load_all(text) if document]
     kept = [document for document in documents if document["kind"] not in CUSTOM]
     target.write_text(yaml.safe_dump_all(kept))
@@ -118,10 +141,10 @@ def checks(tools: Tools) -> Iterator[tuple[str, Callable[[], str]]]:
     """Every check: its name, and what runs it and returns a word on success."""
     yield "hadolint Dockerfile", partial(tools.run, "hadolint", "Dockerfile")
     yield "checkov Dockerfile", partial(tools.checkov, "dockerfile", "--file", "Dockerfile")
-    for name, values in value_sets().items():
-        yield f"checkov chart, {name}", partial(_checkov_chart, tools, values)
+    for name, release in releases().items():
+        yield f"checkov chart, {name}", partial(_checkov_chart, tools, release)
         for version in KUBERNETES:
-            yield f"kubernetes-validate {version}, {name}", partial(_validate, tools, values, version)
+            yield f"kubernetes-validate {version}, {name}", partial(_validate, tools, release, version)
     yield "checkov workflows", partial(tools.checkov, "github_actions", "--directory", ".github")
     yield "zizmor workflows", partial(tools.run, "zizmor", "--offline", "--persona=pedantic", "--quiet", ".github")
     yaml_files = _files("*.yaml", "*.yml")
@@ -129,17 +152,17 @@ def checks(tools: Tools) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "shellcheck", lambda: tools.run("shellcheck", *_scripts())
 
 
-def _checkov_chart(tools: Tools, values: Values) -> str:
+def _checkov_chart(tools: Tools, release: Release) -> str:
     file = tools.scratch / "release.yaml"
-    rendered(values, file)
+    rendered(release, file)
     return tools.checkov("kubernetes", "--file", str(file))
 
 
-def _validate(tools: Tools, values: Values, version: str) -> str:
+def _validate(tools: Tools, release: Release, version: str) -> str:
     file = tools.scratch / "release.yaml"
     left_out: list[str] = []
     for upgrade in (False, True):
-        left_out = rendered(values, file, kubernetes=version, upgrade=upgrade)
+        left_out = rendered(release, file, kubernetes=version, upgrade=upgrade)
         said = tools.run("kubernetes-validate", "--strict", "--kubernetes-version", version, str(file))
         if "WARN" in said:
             raise Finding(said)

@@ -104,6 +104,7 @@ WRONG: dict[str, tuple[Values, str]] = {
     "secret without key": ({"secrets": {"DATABASE_URL": {"secretName": "x"}}}, "key"),
     "quantity": ({"resources": {"limits": {"memory": "256 MB"}}}, "memory"),
     "path": ({"test": {"path": "ping"}}, "path"),
+    "websocket": ({"test": {"websocketPath": "ws://feed/ws"}}, "websocketPath"),
     "negative delay": ({"drain": {"delaySeconds": -1}}, "delaySeconds"),
     "no time-out": ({"drain": {"timeoutSeconds": None}}, "timeoutSeconds"),
     "spread": ({"pod": {"topologySpread": {"kubernetes.io/hostname": "Maybe"}}}, "topologySpread"),

@@ -268,6 +268,11 @@ EFFECTS: dict[str, Effect] = {
     "test.path": Effect(
         "/ping", lambda m: m.of("Job", "test")["spec"]["template"]["spec"]["containers"][0]["args"][-1], "http://auth.shop:80/ping"
     ),
+    "test.websocketPath": Effect(
+        "/ws",
+        lambda m: [job["spec"]["template"]["spec"]["containers"][0]["args"][-1] for job in m.all("Job")],
+        ["http://auth.shop:80/", "ws://auth.shop:80/ws"],
+    ),
 }
 
 
