@@ -504,16 +504,16 @@ class HttpConnection(asyncio.Protocol):
     def respond(self, request: Request[Any, Any], response: HTTPResponse) -> None:
         """Write a whole response."""
         head, body = request.head, response.body
+        size = len(body)
         extra = b"x-request-id: " + request.id.encode() + b"\r\n" if self.shared.limits.request_id_header else b""
         keep_alive = head.keep_alive and not self.final and self._body is None
         if response._headers is None and response.status == 200 and head.ordinary and keep_alive and request.raw_method != b"HEAD":
-            size = len(body)
             length = LENGTHS[size] if size < 4096 else b"%d\r\n" % size
             data = b"".join((OK_HEADS[response.content_type], length, CLOCK.date_line, extra, b"\r\n", body))
         else:
             data = self._encode(request, response, extra, keep_alive)
         out = self._out
-        if out is not None and len(data) < WRITE_AT_ONCE:
+        if out is not None and size < WRITE_AT_ONCE:
             out.append(data)
         else:
             self.send_now(data)

@@ -10,7 +10,8 @@ So a driver (see `fairlead.dispatch`) is stepped straight from `data_received`. 
   request id). The copy stays with the request when the task takes over.
 - *Cancellation.* `task.cancel()` can arrive while the request waits (an ordinary cancellation of what it awaits), between its first
   wait and the task's first step (the task passes it on), or, by misuse, after a request that never waited has ended (the spare is
-  replaced, and no later request is hit).
+  replaced, and no later request is hit). The spare's coroutine is started before its task is made: one that was never started
+  would end without having seen the cancellation, and the request with it.
 
 Rejected: eager tasks (`asyncio.eager_task_factory`, Python ≥ 3.12) do the same for the price of a task object per request, and
 uvloop has them only from 3.12 on.
@@ -41,7 +42,9 @@ class _Spare:
         self.wake: asyncio.Future[None] = loop.create_future()
         self.context: Context | None = None
         self.waits_for: Any = None
-        self.task = loop.create_task(_run_request(self), context=Context())
+        coroutine = _run_request(self)
+        coroutine.send(None)
+        self.task = loop.create_task(coroutine, context=Context())
 
 
 class Runner:
@@ -65,7 +68,7 @@ class Runner:
     def start(self, request: Request[Any, Any], finished: Finished) -> asyncio.Task[None] | None:
         """Run a request. None: it is finished. Otherwise its task; `finished(task)` is called from the loop when it is done."""
         loop, task = self._loop, self._task
-        if task.done():  # cancelled by somebody who kept a finished request's task
+        if task.cancelling() or task.done():  # cancelled by somebody who kept a finished request's task
             self._renew()
             task = self._task
         context = copy_context()
@@ -106,6 +109,7 @@ def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
     """Sleeps until a request waits under this task's name, then runs that request to its end."""
     cancelled: BaseException | None = None
     try:
+        yield
         yield from spare.wake
     except asyncio.CancelledError as exc:
         if spare.context is None:
@@ -113,7 +117,7 @@ def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
         cancelled = exc
     context, driver, waits_for = spare.context, spare.driver, spare.waits_for
     assert context is not None
-    if cancelled is not None and (waits_for is None or not waits_for.cancel()):
+    if cancelled is not None and (waits_for is None or not waits_for.cancel(*cancelled.args)):
         waits_for = context.run(driver.throw, cancelled)
     while waits_for is not DONE:
         try:
