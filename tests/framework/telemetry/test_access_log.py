@@ -15,7 +15,7 @@ from fairlead.telemetry.access_log import AccessLog
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import RequestMetrics
 from fairlead.telemetry.observer import compose
-from fairlead.telemetry.rendering import JsonRenderer, escape
+from fairlead.telemetry.rendering import MAX_TEXT, JsonRenderer, escape
 
 from .conftest import IDENTITY, MakeRequest, Recorded
 
@@ -83,6 +83,13 @@ def test_the_path_is_escaped(json_log: Recorded, make_request: MakeRequest) -> N
     (line,) = json_log.lines()
     assert line["path"] == '/a\\u000d\\u000a\\u001b[31m"\\b'
     assert line["route"] == "_unmatched"
+
+
+def test_a_long_path_is_cut(json_log: Recorded, make_request: MakeRequest) -> None:
+    """However long a target may be, its line is not."""
+    AccessLog(json_log.stream).observe(make_request(b"/" + b"a" * 70_000, route=None), 414, 0, 0.001)
+    (line,) = json_log.lines()
+    assert line["path"] == "/" + "a" * (MAX_TEXT - 1) + "..."
 
 
 def test_a_route_may_hold_a_percent_sign(json_log: Recorded, make_request: MakeRequest) -> None:

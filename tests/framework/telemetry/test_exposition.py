@@ -53,6 +53,11 @@ def test_numbers_beyond_the_usual(value: float, text: str) -> None:
     assert f"x {text}\n" in render({"x": family("gauge", "", [((), value)])}).decode()
 
 
+def test_a_label_that_is_no_text() -> None:
+    """A lone surrogate in a label doesn't cost the whole scrape."""
+    assert b'x{a="\\ud800"} 1' in render({"x": family("gauge", "", [(["\ud800"], 1)], labels=["a"])})
+
+
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [

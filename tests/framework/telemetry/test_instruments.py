@@ -22,6 +22,13 @@ def test_a_counter_counts_by_label() -> None:
     assert registry.snapshot()["events_total"]["series"] == [(["a"], 3), (["b"], 1)]
 
 
+def test_labels_become_text() -> None:
+    """A number as a label value is counted under its text."""
+    registry = Registry()
+    registry.counter("x_total", "", ["code"]).labels(1000).inc()  # type: ignore[arg-type]
+    assert registry.snapshot()["x_total"]["series"] == [(["1000"], 1)]
+
+
 def test_instruments_without_labels() -> None:
     """Counting without labels needs no series in between."""
     registry = Registry()

@@ -53,6 +53,47 @@ def test_lines_of_several_threads_stay_whole(pipe: Pipe) -> None:
     assert pipe.read() == line * 800
 
 
+def test_last_words_need_no_thread(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ending interpreter starts no threads: what is logged then is written by the caller."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    writer = LineWriter(pipe.writer)
+    writer.write(b"good\n")
+    writer.write(b"bye\n")
+    assert pipe.read() == b"good\nbye\n"
+
+
+def test_one_thread_writes(pipe: Pipe) -> None:
+    """Two callers that both find none start one."""
+    writer = LineWriter(pipe.writer)
+    writer._start()
+    first = writer._thread
+    writer._start()
+    assert writer._thread is first
+    writer.close(10)
+
+
+def test_a_notice_that_is_lost_is_repeated(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stdout closes again before it could be told what is missing: the number is kept for the next time."""
+    outcomes = iter([True, False, True, True])
+    written: list[bytes] = []
+
+    def write_piece(writer: LineWriter, piece: bytes) -> bool:
+        written.append(piece)
+        return next(outcomes)
+
+    monkeypatch.setattr(LineWriter, "_write_piece", write_piece)
+    writer = LineWriter(pipe.writer, notice=_notice)
+    writer._drop(3)
+    for line in (b"a\n", b"b\n"):
+        writer.write(line)
+        assert writer.flush(10)
+    assert written == [b"a\n", b"dropped 3\n", b"b\n", b"dropped 3\n"]
+
+
 def test_a_full_stdout_costs_lines_not_time(pipe: Pipe) -> None:
     """Nobody reads: `write` returns all the same, lines are dropped and counted, and a notice tells when it flows again."""
     fcntl.fcntl(pipe.writer, 1031, 4096)  # F_SETPIPE_SZ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -164,6 +165,17 @@ def test_without_structlog_the_standard_library_is_joined() -> None:
     assert json.loads(done.stdout)["event"] == "plain"
 
 
+def test_structlog_is_not_touched_where_it_is_missing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module that imports it is only loaded where it can be found."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    structlog.reset_defaults()
+    stream = configure(service="catalog", format="json")
+    logging.getLogger("x").info("plain")
+    assert stream.flush(10)
+    assert not structlog.is_configured()
+    assert [line["event"] for line in _lines(capfd.readouterr().out)] == ["plain"]
+
+
 def test_a_dict_configuration_replaces_everything(capfd: pytest.CaptureFixture[str]) -> None:
     """Handlers, formats and levels are those of the configuration, for structlog as well (T9)."""
     config = {
@@ -189,10 +201,33 @@ def test_a_dict_configuration_replaces_everything(capfd: pytest.CaptureFixture[s
     structlog.get_logger("mine").info("hello", sku="A1")
     logging.getLogger("theirs").debug("too low")
     assert stream.writer is None
+    stream.close()
     own, line = capfd.readouterr().out.splitlines()
     assert own == "own mine hello []"
     assert json.loads(line)["sku"] == "A1"
     assert json.loads(line)["service"] == "catalog"
+
+
+def test_loggers_that_were_made_earlier_follow(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    """A module's logger, used under one configuration, writes to the stream of the next, and to a dict configuration's handlers."""
+    configure(service="first", format="json")
+    log = structlog.get_logger("kept").bind()
+    log.info("one")
+    stream = configure(service="second", format="json")
+    log.info("two")
+    assert stream.flush(10)
+    assert [(line["service"], line["event"]) for line in _lines(capfd.readouterr().out)] == [("first", "one"), ("second", "two")]
+    configure(service="third", dict_config={"version": 1, "incremental": True})
+    with caplog.at_level(logging.INFO):
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("three", name="collides", stack_info=True)
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.getMessage()) == ("kept", "ERROR", "three")
+    assert record.exc_info is not None
+    assert vars(record)["name_"] == "collides"
+    assert "test_loggers_that_were_made_earlier_follow" in vars(record)["stack"]
 
 
 def test_errors_of_structlog(json_log: Recorded) -> None:

@@ -113,9 +113,16 @@ class Broken:
         raise RuntimeError("no")
 
 
+class BrokenMapping(dict[str, int]):
+    def items(self) -> Any:
+        raise RuntimeError("no")
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
+        (BrokenMapping(), "<BrokenMapping, not describable: RuntimeError>"),
+        ({"inner": BrokenMapping()}, {"inner": "<BrokenMapping, not describable: RuntimeError>"}),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC), "2026-11-20T00:00:00Z"),
         (decimal.Decimal("1.50"), "1.50"),

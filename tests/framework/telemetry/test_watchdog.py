@@ -157,6 +157,24 @@ async def test_stopping_twice_or_unstarted_is_no_error() -> None:
     assert not watchdog._thread.is_alive()
 
 
+async def test_a_failing_callback_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
+    """The next blockage is found as well."""
+    failed = threading.Semaphore(0)
+
+    def fail(blocked_s: float, stack: str) -> None:
+        failed.release()
+        raise RuntimeError("no")
+
+    watchdog = Watchdog(0.05, on_blocked=fail, registry=Registry())
+    with caplog.at_level(logging.WARNING, "fairlead.watchdog"):
+        watchdog.start()
+        for _ in range(2):
+            assert failed.acquire(timeout=20)
+            await asyncio.sleep(0.1)
+        watchdog.stop()
+    assert _logged(caplog).count("the watchdog has stumbled") == 2
+
+
 def test_the_threshold_is_above_nothing() -> None:
     """A threshold of 0 would report everything."""
     with pytest.raises(ValueError, match="above 0"):

@@ -14,7 +14,6 @@ at each of its bytes. Lines go to the `LineWriter`, so a full stdout costs lines
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -68,11 +67,10 @@ class AccessLog:
         self.observe: Observer = _choose(write, 0.0 if errors_only else sample)
 
     def _writer(self) -> Observer:
-        if self._stream.writer is None:
-            return self._write_record
-        if self._stream.format == "json":
-            return self._line_writer(self._stream.writer.write)
-        return self._write_event
+        writer = self._stream.writer
+        if writer is None or self._stream.format == "console":
+            return self._write_event
+        return self._line_writer(writer.write)
 
     # JSON: the fast way
 
@@ -143,31 +141,21 @@ class AccessLog:
     # other ways
 
     def _write_event(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
+        """For a terminal: the line says it all in its title. For somebody else's handlers: every field."""
+        method, path = _text(request.raw_method), self._path(request.target)
+        fields: dict[str, Any] = {
+            "duration_ms": round(duration_s * 1e3, 3),
+            "bytes": body_bytes,
+            "client_ip": request.client_ip,
+            "request_id": request.id,
+            **self._more(request),
+        }
+        title = f"{method} {path} {status}"
+        if self._stream.writer is None:
+            fields |= {"method": method, "route": route_template(request), "status": status, "path": path}
+            title = "request"
         level = "error" if status >= 500 else "info"
-        title = f"{_text(request.raw_method)} {self._path(request.target)} {status}"
-        fields = {
-            "duration_ms": round(duration_s * 1e3, 3),
-            "bytes": body_bytes,
-            "client_ip": request.client_ip,
-            "request_id": request.id,
-            **self._more(request),
-        }
         self._stream.emit(Event(time.time(), level, LOGGER, title, fields))
-
-    def _write_record(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
-        level = logging.ERROR if status >= 500 else logging.INFO
-        fields = {
-            "request_id": request.id,
-            "method": _text(request.raw_method),
-            "route": route_template(request),
-            "path": self._path(request.target),
-            "status": status,
-            "duration_ms": round(duration_s * 1e3, 3),
-            "bytes": body_bytes,
-            "client_ip": request.client_ip,
-            **self._more(request),
-        }
-        logging.getLogger(LOGGER).log(level, "request", extra=fields)
 
 
 def _choose(write: Observer, sample: float) -> Observer:

@@ -43,7 +43,7 @@ def render(snapshot: Snapshot, content_type: str = PROMETHEUS) -> bytes:
         lines += _samples(name, family)
     if is_openmetrics:
         lines.append("# EOF")
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
 def _samples(name: str, family: Family) -> Iterator[str]:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import logging
 import re
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar, cast
@@ -126,7 +127,7 @@ class _Series(Protocol):
 S = TypeVar("S", bound=_Series)
 
 
-class Instrument(Generic[S]):
+class Instrument(ABC, Generic[S]):
     """A name with labels; `labels(…)` gives the series to count in."""
 
     kind: Kind
@@ -155,8 +156,8 @@ class Instrument(Generic[S]):
         series = self._series[values] = self._new()
         return series
 
-    def _new(self) -> S:
-        raise NotImplementedError
+    @abstractmethod
+    def _new(self) -> S: ...
 
     def family(self) -> Family:
         """The current numbers, as a part of a snapshot."""
@@ -166,7 +167,7 @@ class Instrument(Generic[S]):
         result: list[tuple[list[str], Value]] = []
         for labels, series in list(self._series.items()):
             try:
-                result.append((list(labels), series.read()))
+                result.append(([str(label) for label in labels], series.read()))
             except Exception:  # a gauge's function is foreign code: its failure must not cost the other metrics
                 _logger.warning("metric could not be read", exc_info=True, extra={"metric": self.name})
         return result

@@ -85,9 +85,20 @@ class LineWriter:
     def _awaken(self) -> None:
         self._is_awake = True
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="fairlead-log", daemon=True)
-            self._thread.start()
+            self._start()
         self._wake.set()
+
+    def _start(self) -> None:
+        with self._idle:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="fairlead-log", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the interpreter is ending and takes no threads any more: the last words
+                    self._is_awake = False
+                    self._write_all(self._take())
+                else:
+                    self._thread = thread
 
     def hurry(self) -> None:
         """Write what is pending now, without waiting for it."""

@@ -64,6 +64,7 @@ class LogStream:
     def emit(self, event: Event) -> None:
         """Write one event; errors are flushed at once, because a process in trouble may not live to do it later."""
         if self.writer is None:
+            _hand_over(event)
             return
         self.writer.write(self.renderer(event))
         if event.level in ("error", "critical"):
@@ -72,6 +73,11 @@ class LogStream:
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until everything is written, at most `timeout_s`; whether it was."""
         return self.writer is None or self.writer.flush(timeout_s)
+
+    def close(self) -> None:
+        """Write what is pending, and nothing more after that."""
+        if self.writer is not None:
+            self.writer.close()
 
     def collect(self) -> Snapshot:
         """The number of lines that were dropped: a `Collector` for the registry."""
@@ -111,7 +117,9 @@ def configure(
     identity = {name: value for name, value in identity.items() if value is not None and value != ""}
     stream = _open(identity, _choose_format(format), is_writing=dict_config is None)
     if _stream is not None:
-        _close(_stream)
+        _stream.close()
+        atexit.unregister(_stream.flush)
+    atexit.register(stream.flush)
     _stream = stream
     if dict_config is not None:
         logging.config.dictConfig(dict(dict_config))
@@ -131,15 +139,8 @@ def _choose_format(format: str | None) -> Format:
         case "console":
             return "console"
         case "" | "auto":
-            return "console" if _is_terminal() else "json"
+            return "console" if os.isatty(_stdout_fd()) else "json"
     raise ConfigurationError(f"LOG_FORMAT is json or console, not {format!r}")
-
-
-def _is_terminal() -> bool:
-    try:
-        return os.isatty(_stdout_fd())
-    except OSError:
-        return False
 
 
 def _stdout_fd() -> int:
@@ -155,7 +156,7 @@ def _open(identity: Mapping[str, Any], format: Format, *, is_writing: bool) -> L
     if format == "json":
         renderer, gather_s = JsonRenderer(identity), 0.02
     else:
-        colours = _is_terminal() and "NO_COLOR" not in os.environ
+        colours = os.isatty(_stdout_fd()) and "NO_COLOR" not in os.environ
         renderer, gather_s = ConsoleRenderer(colours=colours, worker=identity.get("worker")), 0.0
 
     def notice(dropped: int) -> bytes:
@@ -164,17 +165,6 @@ def _open(identity: Mapping[str, Any], format: Format, *, is_writing: bool) -> L
 
     writer = LineWriter(_stdout_fd(), notice=notice, gather_s=gather_s) if is_writing else None
     return LogStream(identity, format, writer, renderer)
-
-
-def _close(stream: LogStream) -> None:
-    if stream.writer is not None:
-        stream.writer.close()
-
-
-@atexit.register
-def _flush_at_exit() -> None:
-    if _stream is not None:
-        _stream.flush()
 
 
 # The standard library's side --------------------------------------------------------------------------------
@@ -227,10 +217,18 @@ def event_of(record: logging.LogRecord) -> Event:
         message = record.getMessage()
     except Exception:  # arguments that don't fit their format
         message = f"{record.msg} {record.args!r}"
-    extra = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
+    extra = {str(name): value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
     level = "critical" if record.levelno >= 50 else _level_name(record.levelno)
     exception = record.exc_info[1] if record.exc_info else None
     return Event(record.created, level, record.name, message, extra, exception, record.stack_info)
+
+
+def _hand_over(event: Event) -> None:
+    """An event as a record of the standard library, for handlers that somebody else has configured."""
+    fields = {f"{name}_" if name in _RECORD_FIELDS else name: value for name, value in event.fields.items()}
+    if event.stack is not None:
+        fields["stack"] = event.stack
+    logging.getLogger(event.logger).log(LEVELS[event.level], event.event, exc_info=event.exception, extra=fields)
 
 
 def _level_name(number: int) -> str:

@@ -126,14 +126,23 @@ def _described(value: Any, depth: int) -> Any:
         described = msgspec.to_builtins(value, enc_hook=str if isinstance(value, BaseException) else repr)
         return _text(described) if isinstance(described, str) else plain(described, depth + 1)
     except Exception as error:  # the object's own __repr__ failed
-        return f"<{type(value).__name__}, not describable: {type(error).__name__}>"
+        return _undescribable(value, error)
 
 
 def masked(name: str, value: Any, depth: int = 0) -> Any:
     """The value of a field as plain data, or `***` when its name says that it is a secret. Numbers and flags stay."""
     if isinstance(value, bool | int | float) or value is None:
         return value
-    return MASK if is_secret_name(name) else plain(value, depth)
+    if is_secret_name(name):
+        return MASK
+    try:
+        return plain(value, depth)
+    except Exception as error:  # a container that breaks while it is being read
+        return _undescribable(value, error)
+
+
+def _undescribable(value: Any, error: Exception) -> str:
+    return f"<{type(value).__name__}, not describable: {type(error).__name__}>"
 
 
 def describe(exception: BaseException) -> dict[str, str]:

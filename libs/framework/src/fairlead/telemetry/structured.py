@@ -7,9 +7,11 @@ library is there.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+import traceback
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -22,28 +24,19 @@ __all__ = ["join"]
 _LEVELS = {"warn": "warning", "exception": "error", "fatal": "critical", "msg": "info"}
 
 
+class _Target:
+    """Where events go now. Loggers that were made under an earlier configuration are kept by structlog, and must follow."""
+
+    stream: LogStream
+
+
 def join(stream: LogStream, level: int) -> None:
-    """Send structlog's events to `stream`, or to the standard library's loggers when the stream has no writer."""
-    if stream.writer is None:
-        _hand_over()
-    else:
-        _connect(stream, level)
-
-
-def _connect(stream: LogStream, level: int) -> None:
+    """Send structlog's events to `stream`. Where handlers of the standard library take over, they decide on levels."""
+    _Target.stream = stream
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, _to_event],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *name: _Sink(stream, name[0] if name else "app"),
-        cache_logger_on_first_use=True,
-    )
-
-
-def _hand_over() -> None:
-    structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.render_to_log_kwargs],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level if stream.writer is not None else logging.NOTSET),
+        logger_factory=lambda *name: _Sink(name[0] if name else "app"),
         cache_logger_on_first_use=True,
     )
 
@@ -51,12 +44,11 @@ def _hand_over() -> None:
 class _Sink:
     """What structlog calls its logger: takes the finished event."""
 
-    def __init__(self, stream: LogStream, name: str) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._stream = stream
 
     def emit(self, event: Event) -> None:
-        self._stream.emit(event)
+        _Target.stream.emit(event)
 
     debug = info = warning = warn = error = exception = critical = fatal = msg = log = emit
 
@@ -66,7 +58,7 @@ def _to_event(sink: Any, method: str, fields: MutableMapping[str, Any]) -> tuple
     title = str(fields.pop("event", ""))
     exception = _exception(fields.pop("exc_info", None))
     stack = _stack() if fields.pop("stack_info", False) else None
-    event = Event(time.time(), _LEVELS.get(method, method), sink.name, title, _plain_names(fields), exception, stack)
+    event = Event(time.time(), _LEVELS.get(method, method), sink.name, title, fields, exception, stack)
     return (event,), {}
 
 
@@ -79,11 +71,5 @@ def _exception(exc_info: Any) -> BaseException | None:
 
 
 def _stack() -> str:
-    import traceback
-
     frames = [frame for frame in traceback.extract_stack() if "structlog" not in frame.filename.split("/")]
     return "".join(traceback.format_list(frames[:-2])).rstrip("\n")
-
-
-def _plain_names(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in fields.items()}

@@ -117,7 +117,10 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._interval_s):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # a callback that fails must not end the watch
+                _logger.exception("the watchdog has stumbled")
 
     def look(self) -> None:
         """Look once: what the thread does at every interval."""
