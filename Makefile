@@ -54,6 +54,9 @@ autobahn: setup-dev ## Try the websockets with Autobahn|Testsuite; needs a Pytho
 bench: setup-dev ## Measure Fairlead beside its peers; prints ratios
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
+chaos: setup-dev ## Kill, block, reload and stop a service under load; prints what failed. CHAOS_ARGS=--short: some minutes
+	@exec $(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
 image: ## Build every service's image with the container engine at hand
 	$(foreach service,$(SERVICES),docker build --build-arg SERVICE=$(service) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$(REVISION) --tag fairlead/$(service) --tag fairlead/$(service):$(VERSION) .$(newline))

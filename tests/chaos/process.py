@@ -1,0 +1,170 @@
+"""The service under chaos as an operator has it: a process with a log, a probe port and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Prober", "ServiceProcess"]
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class ServiceProcess:
+    """A supervisor with workers. `await start(...)`; at the end `await clear()`, which kills what is left."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log: list[tuple[float, dict[str, Any]]] = []
+        self.stderr = ""
+        self._readers = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_stderr())]
+
+    @classmethod
+    async def start(cls, workers: int, loop: str, stubs: Path, name: str = "app", **settings: object) -> ServiceProcess:
+        """Start it on free ports. `stubs` is a folder whose `uvloop.py` hides the real one, used where `loop` says so."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD_")}
+        environment |= {f"FAIRLEAD_{key.upper()}": str(value) for key, value in settings.items()}
+        environment["PYTHONPATH"] = os.pathsep.join([*([str(stubs)] if loop == "asyncio" else []), str(REPOSITORY)])
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "fairlead.cli", "serve", f"tests.chaos.target:{name}", "--workers", str(workers)),
+            *("--port", "0", "--management-port", "0", "--log-format", "json", "--no-access-log"),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=1 << 24,
+        )
+        return cls(process)
+
+    async def _read_log(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            with suppress(ValueError):
+                self.log.append((time.monotonic(), json.loads(line)))
+
+    async def _read_stderr(self) -> None:
+        assert self.process.stderr is not None
+        self.stderr = (await self.process.stderr.read()).decode()
+
+    def lines(self, event: str, since_s: float = 0.0) -> list[tuple[float, dict[str, Any]]]:
+        """When a line of the log came, and the line."""
+        return [(time_s, line) for time_s, line in self.log if line.get("event") == event and time_s >= since_s]
+
+    async def event(self, event: str, count: int = 1, since_s: float = 0.0) -> tuple[float, dict[str, Any]]:
+        """Wait for the `count`-th such line. Raises RuntimeError when the process ends without it."""
+        while len(found := self.lines(event, since_s)) < count:
+            if self.process.returncode is not None:
+                raise RuntimeError(f"the service ended without {event!r}: {self.stderr or self.log[-5:]}")
+            await asyncio.sleep(0.01)
+        return found[count - 1]
+
+    async def ready(self) -> ServiceProcess:
+        """Wait until all workers are ready."""
+        await self.event("service is ready")
+        return self
+
+    def port(self, which: str = "serving") -> int:
+        """Of the traffic or of the "management"."""
+        return int(self.lines("service is ready")[0][1][which].rpartition(":")[2])
+
+    def worker_pid(self, worker: int) -> int:
+        """The newest process of a slot."""
+        return next(int(line["worker_pid"]) for _, line in reversed(self.lines("worker is ready")) if line["worker"] == worker)
+
+    def signal(self, number: signal.Signals) -> float:
+        """To the supervisor; returns when."""
+        self.process.send_signal(number)
+        return time.monotonic()
+
+    async def end(self, limit_s: float = 60.0) -> tuple[int, float]:
+        """Wait for the exit: status and time."""
+        async with asyncio.timeout(limit_s):
+            status = await self.process.wait()
+        ended_s = time.monotonic()
+        await asyncio.gather(*self._readers)
+        return status, ended_s
+
+    def orphans(self) -> list[int]:
+        """Its workers that still run."""
+        pids = {int(line["worker_pid"]) for _, line in self.log if "worker_pid" in line}
+        return [pid for pid in pids if _is_worker(pid)]
+
+    def descriptors(self) -> int:
+        """Open files of the supervisor."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def resident_kib(self) -> int:
+        """Memory of the supervisor."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
+
+    async def clear(self) -> None:
+        """Kill what is left."""
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        for pid in self.orphans():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+class Prober:
+    """Asks the probes from a thread of its own, 20 times a second, and remembers the slowest and the worst answer."""
+
+    def __init__(self, port: int) -> None:
+        self.slowest_s = 0.0
+        self.asked = 0
+        self.fewest_ready = 1 << 30
+        self.not_live = 0
+        self.unready_s: float | None = None
+        """When `/readyz` first said no."""
+        self._port = port
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.05):
+            try:
+                status, body = self._ask("/readyz?verbose")
+                self.not_live += self._ask("/livez")[0] != 200
+            except (OSError, http.client.HTTPException):
+                continue
+            if status != 200 and self.unready_s is None:
+                self.unready_s = time.monotonic()
+            ready = sum(worker["state"] == "ready" for worker in json.loads(body)["workers"])
+            self.fewest_ready = min(self.fewest_ready, ready)
+
+    def _ask(self, path: str) -> tuple[int, bytes]:
+        began_s = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+            self.asked += 1
+            self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
+
+
+def _is_worker(pid: int) -> bool:
+    with suppress(OSError):
+        is_zombie = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not is_zombie and b"fairlead.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False

@@ -1,0 +1,65 @@
+"""The service that chaos befalls. Every answer is the pid of the worker that gave it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from fairlead import App
+from fairlead.request import Request
+from fairlead.response import HTTPResponse, text
+
+app: App[Any, Any] = App("chaos")
+PID = str(os.getpid())
+
+
+@app.get("/")
+async def hello(request: Request[Any, Any]) -> HTTPResponse:
+    """The usual, short request."""
+    return text(PID)
+
+
+@app.get("/slow/<seconds:float>")
+async def slow(request: Request[Any, Any], seconds: float) -> HTTPResponse:
+    """A long one."""
+    await asyncio.sleep(seconds)
+    return text(PID)
+
+
+@app.get("/block")
+async def block_for_ever(request: Request[Any, Any]) -> HTTPResponse:
+    """The loop turns no more."""
+    while True:
+        time.sleep(60)
+
+
+@app.get("/eat")
+async def eat(request: Request[Any, Any]) -> HTTPResponse:
+    """More memory than there is."""
+    eaten = [bytearray(8 * 1024 * 1024) for _ in range(1000)]
+    return text(str(len(eaten)))
+
+
+@app.websocket("/ws")
+async def echo(request: Request[Any, Any], ws: Any) -> None:
+    """An open websocket, mostly silent."""
+    async for message in ws:
+        await ws.send(message)
+
+
+def failing() -> App[Any, Any]:
+    """The same service with a listener that raises at the start."""
+
+    @app.before_server_start
+    async def connect(app: App[Any, Any]) -> None:
+        raise RuntimeError("no route to the moon")
+
+    return app
+
+
+def lingering() -> App[Any, Any]:
+    """The same service with a start that takes its time."""
+    time.sleep(1.5)
+    return app
