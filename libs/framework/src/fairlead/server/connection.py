@@ -210,6 +210,7 @@ class HttpConnection(asyncio.Protocol):
                 return
             data, self._buffer = self._buffer + data, b""
         shared = self.shared
+        draining = shared.draining
         out = self._out = []
         position, size = 0, len(data)
         try:
@@ -250,6 +251,8 @@ class HttpConnection(asyncio.Protocol):
                     if length:
                         request.body = data[position : position + length]
                         position += length
+                    if draining:  # what was pipelined behind it is answered too; the last one says `Connection: close`
+                        self.final = position == size or not shared.limits.keep_alive_timeout_s
                     task = self._start(request, self._finished)
                     if task is not None:
                         self._handle(request, task)
@@ -712,7 +715,9 @@ class HttpConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The server is stopping: answer what is under way with `Connection: close`. A connection that was idle ends at once."""
-        self.final = True
+        request = self.request
+        has_more = bool(self._buffer) and request is not None and request._response is None
+        self.final = not has_more or not self.shared.limits.keep_alive_timeout_s
         last_used = max(self.idle_since, self.deadline - self.shared.limits.keep_alive_timeout_s)
         if self.state is IDLE and last_used < CLOCK.now - 1:
             self.close()
