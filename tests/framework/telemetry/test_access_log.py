@@ -63,7 +63,7 @@ def test_the_timestamp_is_that_of_the_renderer(
     ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=1), st.binary(min_size=1, max_size=20), st.booleans())
 def test_any_target_gives_one_line(make_request: MakeRequest, target: bytes, method: bytes, with_query: bool) -> None:
     """Whatever the peer sent as path and method, one valid line comes out, without control characters (SEC-A05)."""

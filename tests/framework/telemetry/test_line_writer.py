@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.telemetry import line_writer
@@ -186,6 +186,7 @@ def test_a_forked_child_writes_its_own_lines_only(pipe: Pipe, tmp_path: Path) ->
     assert sorted(pipe.read().splitlines()) == [b"child", b"parent"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40).map(lambda text: text.replace(b"\n", b"") + b"\n"), max_size=30), st.integers(1, 60))
 def test_pieces_end_at_lines_and_fit(lines: list[bytes], max_bytes: int) -> None:
     """Joined pieces are the lines; a piece is longer than the limit only when it is a single line (atomic writes)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.telemetry.masking import is_secret_name, is_suspicious, mask_tokens
@@ -76,6 +76,7 @@ def test_ordinary_words_stay(text: str) -> None:
     assert mask_tokens(text) == text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="=:/@eyJ.Bbearer cookieToken0\"'\\ ", max_size=60))
 def test_the_quick_look_misses_nothing(text: str) -> None:
     """A text that is not suspicious has nothing to mask."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.http.head import Head
@@ -59,6 +59,7 @@ def test_series_are_bounded(make_request: MakeRequest) -> None:
     assert sum(durations[("_OTHER", "_OTHER", "_OTHER")][1:]) == 7
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([b"GET", b"POST"]), st.sampled_from([200, 404]), st.floats(0, 100)), max_size=50),
     st.integers(1, 4),

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.request import Request
@@ -65,6 +65,7 @@ def test_outside_of_requests_there_are_no_ids() -> None:
     assert "request_id" not in render()
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, ANY_TEXT, st.dictionaries(ANY_TEXT, ANY_VALUE, max_size=4), ANY_TEXT)
 def test_any_input_gives_one_line_of_json(event: str, logger: str, fields: dict[str, Any], message: str) -> None:
     """Whatever is logged, one valid line comes out, and nothing in it that a terminal obeys (SEC-A05)."""
@@ -75,6 +76,7 @@ def test_any_input_gives_one_line_of_json(event: str, logger: str, fields: dict[
     assert json.loads(line)["level"] == "error"
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.dictionaries(ANY_TEXT, ANY_VALUE, max_size=4))
 def test_any_input_gives_one_line_of_text(event: str, fields: dict[str, Any]) -> None:
     """The same for a terminal."""
@@ -83,6 +85,7 @@ def test_any_input_gives_one_line_of_text(event: str, fields: dict[str, Any]) ->
     assert escape(line[:-1]) == line[:-1]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_ordinary_text_comes_back_as_it_was(text: str) -> None:
     """Escaping is JSON's own: a reader gets the text that was logged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.telemetry.snapshot import Aggregate, Combine, Snapshot, family, merge
@@ -40,24 +40,28 @@ def _snapshots(draw: st.DrawFn) -> Snapshot:
     return {name: families[name] for name in sorted(present)}
 
 
+@settings(deadline=None)
 @given(_snapshots(), _snapshots(), _snapshots())
 def test_merging_does_not_depend_on_grouping(a: Snapshot, b: Snapshot, c: Snapshot) -> None:
     """merge is associative: the dead may be added up before the living (K10)."""
     assert merge([merge([a, b]), c]) == merge([a, merge([b, c])]) == merge([a, b, c])
 
 
+@settings(deadline=None)
 @given(_snapshots(), _snapshots())
 def test_merging_does_not_depend_on_order(a: Snapshot, b: Snapshot) -> None:
     """merge is commutative: it doesn't matter which worker reports first."""
     assert merge([a, b]) == merge([b, a])
 
 
+@settings(deadline=None)
 @given(_snapshots())
 def test_nothing_is_the_neutral_element(a: Snapshot) -> None:
     """Merging with an empty snapshot changes no number."""
     assert merge([a, {}]) == merge([a])
 
 
+@settings(deadline=None)
 @given(_snapshots(), _snapshots())
 def test_a_snapshot_survives_the_control_channel(a: Snapshot, b: Snapshot) -> None:
     """What msgpack carried over merges as the original does."""
@@ -65,6 +69,7 @@ def test_a_snapshot_survives_the_control_channel(a: Snapshot, b: Snapshot) -> No
     assert merge([sent, b]) == merge([a, b])
 
 
+@settings(deadline=None)
 @given(_snapshots(), _snapshots())
 def test_the_arguments_stay_as_they_are(a: Snapshot, b: Snapshot) -> None:
     """merge changes none of its arguments: a worker's last snapshot is merged again at every scrape."""
