@@ -152,6 +152,7 @@ class HttpConnection(asyncio.Protocol):
         self._write = self.transport.write
         shared = self.shared
         shared.connections.add(self)
+        self.final |= shared.draining  # the drain may have begun since the connection was accepted
         if shared.limits.max_connections and len(shared.connections) > shared.limits.max_connections:
             self._refuse(ServiceUnavailable("Too many connections", retry_after=1))
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fairlead.http.clock import CLOCK
@@ -124,6 +124,9 @@ class Server:
     def sweep(self) -> None:
         """Refresh the coarse clock and end what has passed its deadline. Calls itself once a second after the start."""
         assert self.shared is not None
+        assert self._sweep_handle is not None
+        self._sweep_handle.cancel()
+        self._sweep_handle = self.shared.loop.call_later(SWEEP_INTERVAL_S, self.sweep)
         CLOCK.refresh()
         now = CLOCK.now
         expired = []
@@ -131,29 +134,34 @@ class Server:
             if connection.deadline <= now or connection.write_deadline <= now or connection.session is not None:
                 expired.append(connection)
         for connection in expired:
-            if connection.session is not None:
-                connection.session.sweep(self.shared.loop.time())
-            else:
-                connection.expire()
-        if self._sweep_handle is not None:
-            self._sweep_handle.cancel()
-        self._sweep_handle = self.shared.loop.call_later(SWEEP_INTERVAL_S, self.sweep)
+            try:
+                if connection.session is not None:
+                    connection.session.sweep(self.shared.loop.time())
+                else:
+                    connection.expire()
+            except Exception:
+                logger.exception("a connection could not be ended at its deadline: it is cut")
+                connection.abort()
 
     async def stop_accepting(self) -> None:
-        """Take what waits in the accept queues, then listen no more."""
+        """Take what waits in the accept queues, then listen no more. A TLS handshake has `IDLE_GRACE_S`. Safe to call twice."""
         assert self.shared is not None
+        shared, loop = self.shared, self.shared.loop
         for server in self._servers:
             server.close()
-        for listening in self._sockets:
-            while True:
-                try:
-                    accepted, _ = listening.accept()
-                except OSError:  # nothing waits, or a peer that gave up
-                    break
-                accepted.setblocking(False)
-                connection = HttpConnection(self.shared)
-                await self.shared.loop.connect_accepted_socket(lambda made=connection: made, accepted, ssl=self._tls)  # type: ignore[misc]
-        self._servers = []
+        listening_sockets, self._servers, self._sockets = self._sockets, [], []
+        await asyncio.sleep(0)  # uvloop lets go of its copies of the sockets a turn later
+        while arriving := [  # until none has come meanwhile: the caller can then close the sockets without losing one
+            loop.create_task(loop.connect_accepted_socket(lambda: HttpConnection(shared), accepted, ssl=self._tls))
+            for listening in listening_sockets
+            for accepted in _accept_all(listening)
+        ]:
+            done, late = await asyncio.wait(arriving, timeout=IDLE_GRACE_S)
+            for task in late:
+                task.cancel()
+            for task in done:
+                if task.exception() is not None:
+                    logger.info("a connection from the accept queue was gone", exc_info=task.exception())
 
     async def drain(self, deadline: float) -> int:
         """Stop: accept no more, answer what is under way, close what is idle; cut what remains at the deadline.
@@ -174,8 +182,8 @@ class Server:
             cut = await self._cut()
         for connection in list(shared.connections):
             connection.transport.close()
-        if self._sweep_handle is not None:
-            self._sweep_handle.cancel()
+        assert self._sweep_handle is not None
+        self._sweep_handle.cancel()
         shared.runner.close()
         return cut
 
@@ -183,7 +191,7 @@ class Server:
         assert self.shared is not None
         for connection in list(self.shared.connections):
             if connection.is_idle:
-                connection.transport.close()
+                connection.close()
 
     def _close_websockets(self, deadline: float) -> None:
         """Close them with 1012, spread over the jitter, so that not all clients come back in one moment (mission W12)."""
@@ -220,3 +228,18 @@ class Server:
         if tasks:
             await asyncio.wait(tasks, timeout=0.5)
         return len(tasks)
+
+
+def _accept_all(listening: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait to be accepted, until there are none."""
+    while True:
+        try:
+            accepted, _ = listening.accept()
+        except ConnectionAbortedError:  # this one gave up; others may wait
+            continue
+        except OSError as exc:
+            if not isinstance(exc, BlockingIOError):
+                logger.warning("the accept queue could not be emptied", exc_info=exc)
+            return
+        accepted.setblocking(False)
+        yield accepted
