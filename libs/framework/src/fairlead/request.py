@@ -397,7 +397,7 @@ def _match_info(request: Request[Any, Any]) -> dict[str, Any]:
 
 _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "accept": lambda request: media.parse_accept(",".join(request.headers.getall("accept", []))),
-    "args": lambda request: parse_parameters(request.query_string),
+    "args": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1")),
     "cookies": lambda request: RequestCookies("; ".join(request.headers.getall("cookie", []))),
     "ctx": lambda request: SimpleNamespace(),
     "form": _form,

@@ -39,8 +39,12 @@ def parse_pairs(
     """Decode `a=1&b=2` into pairs. Raises `BadRequest` (400) past `MAX_FIELDS` and for undecodable bytes in strict mode."""
     if "%" not in text and "+" not in text and text.isascii() and text.count("&") < MAX_FIELDS:
         # PERF: nothing to unquote, a fifth of the time
-        pieces = (piece.partition("=") for piece in text.split("&") if piece)
-        return [(name, value) for name, _, value in pieces if value or keep_blank_values]
+        pairs: list[tuple[str, str]] = []
+        for piece in text.split("&"):
+            name, _, value = piece.partition("=")
+            if value or (keep_blank_values and piece):
+                pairs.append((name, value))
+        return pairs
     try:
         return parse_qsl(text, keep_blank_values=keep_blank_values, encoding=encoding, errors=errors, max_num_fields=MAX_FIELDS)
     except UnicodeDecodeError:
@@ -52,6 +56,8 @@ def parse_pairs(
 def parse_parameters(text: str, **options: Any) -> Parameters:
     """Decode `a=1&a=2` into `Parameters`."""
     parameters = Parameters()
+    if not text:
+        return parameters
     for name, value in parse_pairs(text, **options):
         if name in parameters:
             parameters[name].append(value)

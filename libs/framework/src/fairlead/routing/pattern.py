@@ -34,6 +34,13 @@ def _non_empty(text: str) -> str:
     return text
 
 
+def _int(text: str) -> int:
+    """Plain decimal digits: `int()` alone takes spaces, underscores, plus signs and digits of other scripts as well."""
+    if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= 4000):
+        raise ValueError(text)
+    return int(text)
+
+
 def _uuid(text: str) -> uuid.UUID:
     if len(text) != 36:
         raise ValueError(text)
@@ -55,7 +62,7 @@ class PatternTypes:
     def __init__(self) -> None:
         self._types: dict[str, ParameterType] = {}
         known: list[tuple[str, Convert]] = [
-            ("int", _matching(r"-?[0-9]{1,4000}", int)),
+            ("int", _int),
             ("float", _matching(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", float)),
             ("ymd", _matching(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date.fromisoformat)),
             ("uuid", _uuid),

@@ -53,7 +53,7 @@ class _Table:
 
     def __init__(self) -> None:
         self.fixed: dict[bytes, dict[bytes, Route]] = {}
-        self.last: dict[bytes, dict[bytes, tuple[Convert, Route] | None]] = {}
+        self.last: dict[bytes, dict[bytes, tuple[Convert, Route]]] = {}
         self.root = _Node()
 
     def add(self, route: Route) -> None:
@@ -100,20 +100,6 @@ class _Table:
 
     def find(self, method: bytes, path: bytes, allowed: set[bytes]) -> tuple[Route, list[Any] | None] | None:
         """The route and its parameters' values; methods that the path has instead are added to `allowed`."""
-        routes = self.fixed.get(method)
-        if routes is not None:
-            route = routes.get(path)
-            if route is not None:
-                return route, None
-        prefixes = self.last.get(method)
-        if prefixes is not None and b"%" not in path:
-            cut = path.rfind(b"/") + 1
-            found = prefixes.get(path[:cut])
-            if found is not None and cut < len(path):
-                try:
-                    return found[1], [found[0](path[cut:].decode())]
-                except ValueError:
-                    pass
         values: list[Any] = []
         route = _walk(self.root, path.split(b"/")[1:], 0, values, method, allowed)
         return (route, values or None) if route is not None else None
@@ -174,6 +160,7 @@ class Router:
         self.routes_by_name: dict[str, Route] = {}
         self.fixed: dict[bytes, dict[bytes, Route]] = {}
         """method → path → route, for the dispatcher's own lookup; empty when routes depend on the host."""
+        self._last: dict[bytes, dict[bytes, tuple[Convert, Route]]] = {}
         self._table = _Table()
         self._hosts: dict[str, _Table] = {}
 
@@ -199,11 +186,33 @@ class Router:
         """Build the shortcuts."""
         for table in [self._table, *self._hosts.values()]:
             table.index()
-        self.fixed = {} if self._hosts else self._table.fixed
+        if not self._hosts:
+            self.fixed, self._last = self._table.fixed, self._table.last
 
     def find(self, request: Request[Any, Any]) -> Route:
         """The route of a request; its parameters' values are left in the request. Raises `NotFound`, `MethodNotAllowed`."""
         path = request.target.partition(b"?")[0]
+        method = request.raw_method
+        # PERF: the two shortcuts of the only table, without a call
+        routes = self.fixed.get(method)
+        if routes is not None:
+            route = routes.get(path)
+            if route is not None:
+                return route
+        prefixes = self._last.get(method)
+        if prefixes is not None and b"%" not in path:
+            cut = path.rfind(b"/") + 1
+            last = prefixes.get(path[:cut])
+            if last is not None:
+                try:
+                    request.route_parameters = [last[0](path[cut:].decode())]
+                except ValueError:
+                    pass
+                else:
+                    return last[1]
+        return self._search(request, path)
+
+    def _search(self, request: Request[Any, Any], path: bytes) -> Route:
         if path[:1] != b"/":
             path = _path_of(path)
         allowed: set[bytes] = set()
