@@ -198,6 +198,17 @@ class Scripted:
         self.shared.runner.close()
 
 
+async def turn() -> None:
+    """Let the loop turn."""
+    await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the loop turn until something holds; the test's deadline ends a wait in vain."""
+    while not condition():
+        await turn()
+
+
 def cut(data: bytes, seed: int) -> list[bytes]:
     """The bytes in pieces of random sizes."""
     chance, pieces, position = random.Random(seed), [], 0

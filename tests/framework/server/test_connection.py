@@ -10,6 +10,7 @@ import pytest
 
 from fairlead import App, HTTPResponse, Request, raw, text
 from fairlead.errors import ServiceUnavailable
+from tests.framework.server.scripted import until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -34,8 +35,7 @@ async def test_waiting_request_is_answered_before_the_next(serve) -> None:
     running = await serve(app)
     peer = await running.connect()
     await peer.send(GET % b"/slow" + GET % b"/fast" + GET % b"/slow")
-    while not started:
-        await asyncio.sleep(0)
+    await until(lambda: started)
     assert started == ["slow"]
     release.set()
     assert [(await peer.response())[2] for _ in range(3)] == [b"slow", b"fast", b"slow"]
@@ -128,7 +128,7 @@ async def test_cancelling_a_finished_request_hits_no_other(serve) -> None:
     await asyncio.sleep(0)
     for _ in range(3):
         await peer.send(GET % b"/wait")
-        assert (await peer.response())[:1] + (b"waited",) == (200, b"waited")
+        assert (await peer.response())[::2] == (200, b"waited")
 
 
 async def test_context_does_not_leak(serve) -> None:

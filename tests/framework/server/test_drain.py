@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from fairlead import App, Request, text
+from fairlead import App, Request, raw, text
+from tests.framework.server.scripted import Scripted, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -40,8 +41,7 @@ async def test_request_in_flight_is_answered_whole(serve) -> None:
     running = await serve(make_app(release))
     peer = await running.connect()
     await peer.send(GET % b"/wait")
-    while not running.server.in_flight:
-        await asyncio.sleep(0)
+    await until(lambda: running.server.in_flight)
     drain = asyncio.ensure_future(running.server.drain(now() + 20))
     await asyncio.sleep(0)
     assert not drain.done()
@@ -87,8 +87,7 @@ async def test_work_that_outlasts_the_deadline_is_cut(serve, caplog: pytest.LogC
     running = await serve(make_app(asyncio.Event()))
     peer = await running.connect()
     await peer.send(b"GET /wait HTTP/1.1\r\nHost: a\r\nX-Request-ID: r-1\r\n\r\n")
-    while not running.server.in_flight:
-        await asyncio.sleep(0)
+    await until(lambda: running.server.in_flight)
     assert await running.server.drain(now() + 0.05) == 1
     assert (await peer.response())[0] == 503
     [record] = [record for record in caplog.records if "cut" in record.message]
@@ -104,3 +103,58 @@ async def test_new_connections_are_refused_after_the_drain(serve) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await peer.head()
+
+
+async def test_pipelined_requests_are_answered_and_the_last_says_close() -> None:
+    """What came with a request that waits when the drain begins, bodies included, is answered; only the last one says close."""
+    release = asyncio.Event()
+    app = make_app(release)
+
+    @app.post("/echo")
+    async def echo(request: Request) -> object:
+        return raw(request.body)
+
+    scripted = Scripted(app)
+    chunked = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+    await scripted.send(GET % b"/wait" + GET % b"/" + chunked)
+    scripted.shared.draining = True
+    await scripted.happen(scripted.connection.drain)
+    release.set()
+    await scripted.until(lambda: scripted.transport.ended)
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in scripted.taken.split(b"HTTP/1.1 200 OK")[1:]] == [
+        b"waited",
+        b"ok",
+        b"body",
+    ]
+    assert scripted.taken.count(b"connection: close") == 1
+    scripted.close()
+
+
+async def test_upload_that_begins_during_the_drain_is_the_last_request() -> None:
+    """A streamed upload that comes while the server drains is answered with `Connection: close`."""
+    app = App("upload")
+
+    @app.post("/", stream=True)
+    async def upload(request: Request) -> object:
+        await request.receive_body()
+        return raw(request.body)
+
+    scripted = Scripted(app)
+    scripted.shared.draining = True
+    await scripted.happen(scripted.connection.drain)
+    await scripted.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo")
+    await scripted.send(b"dy")
+    await scripted.until(lambda: scripted.transport.ended)
+    assert b"connection: close" in scripted.taken
+    assert scripted.taken.endswith(b"body")
+    scripted.close()
+
+
+async def test_empty_line_keeps_no_connection_open(serve) -> None:
+    """An empty line after an answer is no request under way: the drain does not wait for what might follow."""
+    running = await serve(make_app(asyncio.Event()))
+    peer = await running.connect()
+    await peer.send(GET % b"/" + b"\r\n")
+    await peer.response()
+    assert await running.server.drain(now() + 20) == 0
+    assert await peer.rest() == b""

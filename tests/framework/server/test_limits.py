@@ -10,6 +10,7 @@ import pytest
 
 from fairlead import App, Request, text
 from fairlead.http.clock import CLOCK, CoarseClock
+from tests.framework.server.scripted import until
 
 
 class Clock:
@@ -52,12 +53,6 @@ def make_app(**config: Any) -> App:
             await stream.send(b"x" * 65536)
 
     return app
-
-
-async def until(condition: Any) -> None:
-    """Give the loop turns until the condition holds; the test's deadline ends a wait in vain."""
-    while not condition():
-        await asyncio.sleep(0)
 
 
 async def test_head_at_and_past_the_limit(serve) -> None:

@@ -146,7 +146,7 @@ class Listening:
 
 
 def test_accept_queue_is_emptied_past_those_who_gave_up(caplog: pytest.LogCaptureFixture) -> None:
-    """A connection that was aborted in the queue hides none behind it; an error of another kind ends the emptying, and is logged."""
+    """A connection that was aborted in the queue hides none behind it; another error ends the emptying, and is logged."""
     waiting, other = socket.socketpair()
     with waiting, other:
         queue = Listening(ConnectionAbortedError(), waiting, BlockingIOError(), other)
@@ -198,7 +198,7 @@ async def secure(certificate: Path) -> AsyncIterator[tuple[Server, tuple[str, in
 @pytest.mark.event_loop("uvloop", "asyncio")
 async def test_tls(secure: tuple[Server, tuple[str, int], ssl.SSLContext]) -> None:
     """Over TLS the scheme is https; a refused request is answered and the connection closed, though TLS knows no half-close."""
-    server, address, context = secure
+    _, address, context = secure
     peer = Peer(*await asyncio.open_connection(*address, ssl=context, server_hostname="localhost"))
     await peer.send(GET % b"/")
     assert (await peer.response())[2] == b"https"

@@ -132,7 +132,7 @@ class HttpConnection(asyncio.Protocol):
         self._unread = 0
         self._waiters: list[asyncio.Future[None]] = []
         self.state = IDLE
-        self.final = shared.draining or not shared.limits.keep_alive_timeout_s
+        self.final = not shared.limits.keep_alive_timeout_s
         self.lost = False
         self.session: Any = None
         self.deadline = CLOCK.now + shared.limits.header_timeout_s
@@ -152,7 +152,6 @@ class HttpConnection(asyncio.Protocol):
         self._write = self.transport.write
         shared = self.shared
         shared.connections.add(self)
-        self.final |= shared.draining  # the drain may have begun since the connection was accepted
         if shared.limits.max_connections and len(shared.connections) > shared.limits.max_connections:
             self._refuse(ServiceUnavailable("Too many connections", retry_after=1))
 
@@ -252,8 +251,8 @@ class HttpConnection(asyncio.Protocol):
                     if length:
                         request.body = data[position : position + length]
                         position += length
-                    if draining:  # what was pipelined behind it is answered too; the last one says `Connection: close`
-                        self.final = position == size or not shared.limits.keep_alive_timeout_s
+                    if draining and position == size:  # what was pipelined is answered too; the last one says it is that
+                        self.final = True
                     task = self._start(request, self._finished)
                     if task is not None:
                         self._handle(request, task)
@@ -379,6 +378,7 @@ class HttpConnection(asyncio.Protocol):
         body = self._body = BodyReader(head, limit, awaits_continue=head.expects_continue and not data)
         self._request = request
         if route.stream:
+            self.final |= shared.draining
             request.stream = body.stream = RequestStream(limit=limit, resume=self._wants_body)
             if not self._run(request):
                 self._end(request)  # answered, and a part of the body isn't in
@@ -425,6 +425,7 @@ class HttpConnection(asyncio.Protocol):
         if not body.ended:
             return None
         request.body, self._request = body.collected(), None
+        self.final |= self.shared.draining and not rest
         if self._run(request):
             self._keep(rest)
             return None
@@ -701,8 +702,8 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Nothing has come since the last response."""
-        return self.state is IDLE
+        """Nothing has come since the last response, but perhaps an empty line."""
+        return self.state is IDLE or (self.state is HEAD and not self._buffer.strip())
 
     @property
     def is_ended(self) -> bool:
@@ -715,10 +716,9 @@ class HttpConnection(asyncio.Protocol):
         return self._request if self._task is not None else None
 
     def drain(self) -> None:
-        """The server is stopping: answer what is under way with `Connection: close`. A connection that was idle ends at once."""
-        request = self.request
-        has_more = bool(self._buffer) and request is not None and request._response is None
-        self.final = not has_more or not self.shared.limits.keep_alive_timeout_s
+        """The server is stopping: answer what has come, the last of it with `Connection: close`; what was idle ends at once."""
+        if self._task is not None and not self._buffer:
+            self.final = True
         last_used = max(self.idle_since, self.deadline - self.shared.limits.keep_alive_timeout_s)
         if self.state is IDLE and last_used < CLOCK.now - 1:
             self.close()
