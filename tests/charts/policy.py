@@ -27,7 +27,7 @@ from .helm import CHART, MAJORS, ROOT, STACK, Helm, HelmError, Values, binary, m
 KUBERNETES = ("1.27", "1.30", "1.32", "1.34", "1.36", "1.37")
 """The oldest that the chart takes, the first with a native sleep, then every other one up to the newest with schemas."""
 
-CUSTOM = ("HTTPRoute", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor")
+CUSTOM = ("ExternalSecret", "HTTPRoute", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor")
 """Kinds that Kubernetes itself has no schema for; the tests beside this file hold their shape."""
 
 RELEASE: Values = {"image": {"digest": f"sha256:{'0123456789abcdef' * 4}"}}
@@ -36,6 +36,7 @@ RELEASE: Values = {"image": {"digest": f"sha256:{'0123456789abcdef' * 4}"}}
 EVERYTHING: Values = {
     "image": {"repository": "example/service", "pullSecrets": ["registry"]},
     "secrets": {"DATABASE_URL": {"secretName": "postgres", "key": "url"}},
+    "externalSecret": {"enabled": True, "store": "vault", "data": {"REDIS_URL": {"key": "shop/redis", "property": "url"}}},
     "autoscaling": {"enabled": True, "memoryPercent": 80, "requestsPerSecond": 500},
     "ingress": {"enabled": True, "hosts": {"shop.example": {"tlsSecret": "tls"}}},
     "httpRoute": {"enabled": True, "gateways": {"public": {"namespace": "edge"}}, "hostnames": ["shop.example"]},

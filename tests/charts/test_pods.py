@@ -91,6 +91,20 @@ def test_secrets_are_files(render: Render) -> None:
     assert not manifests.all("Secret")
 
 
+def test_external_secret_is_mounted_beside_the_others(render: Render) -> None:
+    """What comes from a store arrives as what comes from a Secret: one folder, a file for each setting; migration included."""
+    external = {"externalSecret": {"enabled": True, "store": "vault", "data": {"REDIS_URL": {"key": "shop/redis"}}}}
+    manifests = render(EVERYTHING, external)
+    for kind in ("Deployment", "Job"):
+        spec = manifests.of(kind, None if kind == "Deployment" else "migration")["spec"]["template"]["spec"]
+        volume = next(volume for volume in spec["volumes"] if volume["name"] == "secrets")
+        assert volume["projected"]["sources"][-1] == {
+            "secret": {"name": "auth-external", "items": [{"key": "REDIS_URL", "path": "REDIS_URL"}]}
+        }
+    assert manifests.of("ExternalSecret")["spec"]["target"] == {"name": "auth-external"}
+    assert manifests.environment["REDIS_URL_FILE"] == "/run/secrets/fairlead/REDIS_URL"
+
+
 def test_no_secrets_no_volume(render: Render) -> None:
     """Without secrets there is nothing but /tmp."""
     assert ["tmp"] == [volume["name"] for volume in render().pod["volumes"]]

@@ -29,6 +29,18 @@ CONTRADICTIONS: dict[str, tuple[Values, str]] = {
         {"settings": {"KEY_FILE": "/x"}, "secrets": {"KEY": {"secretName": "a", "key": "b"}}},
         "KEY is in settings and in secrets: keep one of the two",
     ),
+    "external without store": ({"externalSecret": {"enabled": True}}, "name the store, as in externalSecret.store: vault"),
+    "external without data": (
+        {"externalSecret": {"enabled": True, "store": "vault"}},
+        "name what comes from the store",
+    ),
+    "external twice": (
+        {
+            "externalSecret": {"enabled": True, "store": "vault", "data": {"KEY": {"key": "shop"}}},
+            "secrets": {"KEY": {"secretName": "a", "key": "b"}},
+        },
+        "KEY is in externalSecret.data and in settings or secrets as well: keep one of them",
+    ),
     "workers without limit": (
         {"workers": "limits.cpu", "resources": {"limits": {"cpu": None}}},
         "set the limit, or write workers: auto",
@@ -102,6 +114,10 @@ WRONG: dict[str, tuple[Values, str]] = {
     "map for a setting": ({"settings": {"ISSUER": {"a": 1}}}, "ISSUER"),
     "secret in plain text": ({"secrets": {"DATABASE_URL": "x"}}, "DATABASE_URL"),
     "secret without key": ({"secrets": {"DATABASE_URL": {"secretName": "x"}}}, "key"),
+    "kind of store": ({"externalSecret": {"storeKind": "Vault"}}, "storeKind"),
+    "store's name": ({"externalSecret": {"store": "My Vault"}}, "store"),
+    "refresh": ({"externalSecret": {"refreshInterval": "daily"}}, "refreshInterval"),
+    "no key": ({"externalSecret": {"data": {"KEY": {}}}}, "key"),
     "quantity": ({"resources": {"limits": {"memory": "256 MB"}}}, "memory"),
     "path": ({"test": {"path": "ping"}}, "path"),
     "websocket": ({"test": {"websocketPath": "ws://feed/ws"}}, "websocketPath"),

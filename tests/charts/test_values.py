@@ -24,6 +24,7 @@ MONITOR = {
     "networkPolicy": {"ingress": {"management": {"prometheus": PROMETHEUS}}},
 }
 POD_MONITOR = {"metrics": {"podMonitor": {"enabled": True}}, "networkPolicy": MONITOR["networkPolicy"]}
+EXTERNAL = {"externalSecret": {"enabled": True, "store": "vault", "data": {"DATABASE_URL": {"key": "shop/auth"}}}}
 RULES = {"metrics": {"rules": {"enabled": True}}}
 KEDA = {"autoscaling": {"requestsPerSecond": 9, "keda": {"enabled": True, "prometheusUrl": "http://prometheus:9090"}}}
 
@@ -87,6 +88,18 @@ def migration(field: str) -> Callable[[Manifests], Any]:
     return lambda manifests: manifests.of("Job", "migration")["spec"][field]
 
 
+def external(*path: str) -> Callable[[Manifests], Any]:
+    """What the ExternalSecret says there."""
+
+    def read(manifests: Manifests) -> Any:
+        found = manifests.of("ExternalSecret")["spec"]
+        for name in path:
+            found = found[name]
+        return found
+
+    return read
+
+
 def rule(alert: str) -> Callable[[Manifests], Any]:
     """The alert of that name."""
     return lambda manifests: next(
@@ -122,6 +135,23 @@ EFFECTS: dict[str, Effect] = {
         {"DATABASE_URL": {"secretName": "auth", "key": "url"}},
         lambda m: m.environment.get("DATABASE_URL_FILE"),
         "/run/secrets/fairlead/DATABASE_URL",
+    ),
+    "externalSecret.enabled": Effect(
+        True,
+        lambda m: "ExternalSecret" in kinds(m),
+        True,
+        given={"externalSecret": {**EXTERNAL["externalSecret"], "enabled": False}},
+    ),
+    "externalSecret.store": Effect("other", external("secretStoreRef", "name"), "other", given=EXTERNAL),
+    "externalSecret.storeKind": Effect("SecretStore", external("secretStoreRef", "kind"), "SecretStore", given=EXTERNAL),
+    "externalSecret.refreshInterval": Effect(
+        "5m", lambda m: m.of("ExternalSecret")["spec"]["refreshInterval"], "5m", given=EXTERNAL
+    ),
+    "externalSecret.data": Effect(
+        {"REDIS_URL": {"key": "shop/redis", "property": "url"}},
+        lambda m: m.environment.get("REDIS_URL_FILE"),
+        "/run/secrets/fairlead/REDIS_URL",
+        given=EXTERNAL,
     ),
     "workers": Effect(3, lambda m: m.environment.get("FAIRLEAD_WORKERS"), "3"),
     "ports.http": Effect(8080, lambda m: m.environment["FAIRLEAD_PORT"], "8080"),

@@ -6,6 +6,7 @@ instead. Evaluated once for a release, by the Deployment.
 {{- define "service.checks" -}}
 {{- include "service.checkImage" . -}}
 {{- include "service.checkSettings" . -}}
+{{- include "service.checkExternalSecret" . -}}
 {{- include "service.checkSizes" . -}}
 {{- include "service.checkAvailability" . -}}
 {{- include "service.checkReachability" . -}}
@@ -35,6 +36,23 @@ instead. Evaluated once for a release, by the Deployment.
 {{- range $name, $reference := .Values.secrets -}}
 {{- if or (hasKey $.Values.settings $name) (hasKey $.Values.settings (printf "%s_FILE" $name)) -}}
 {{- fail (printf "%s is in settings and in secrets: keep one of the two" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "service.checkExternalSecret" -}}
+{{- $external := .Values.externalSecret -}}
+{{- if $external.enabled -}}
+{{- if not $external.store -}}
+{{- fail "externalSecret.enabled is true, but externalSecret.store is empty: name the store, as in externalSecret.store: vault" -}}
+{{- end -}}
+{{- if not $external.data -}}
+{{- fail "externalSecret.enabled is true, but externalSecret.data is empty: name what comes from the store, as in externalSecret.data: {DATABASE_URL: {key: shop/auth}}" -}}
+{{- end -}}
+{{- range $name, $reference := $external.data -}}
+{{- if or (hasKey $.Values.secrets $name) (hasKey $.Values.settings $name) (hasKey $.Values.settings (printf "%s_FILE" $name)) -}}
+{{- fail (printf "%s is in externalSecret.data and in settings or secrets as well: keep one of them (null removes an entry)" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -58,10 +58,20 @@ seccompProfile:
 - name: {{ $name }}
   value: {{ include "service.text" $value | quote }}
 {{ end -}}
-{{- range $name, $reference := .Values.secrets -}}
+{{- range $name := include "service.secretNames" . | fromJsonArray -}}
 - name: {{ $name }}_FILE
   value: /run/secrets/fairlead/{{ $name }}
 {{ end -}}
+{{- end -}}
+
+{{/* Every setting that is mounted as a file, wherever its Secret comes from. */}}
+{{- define "service.secretNames" -}}
+{{- $external := ternary .Values.externalSecret.data dict .Values.externalSecret.enabled -}}
+{{- concat (keys .Values.secrets) (keys $external) | sortAlpha | toJson -}}
+{{- end -}}
+
+{{- define "service.externalSecretName" -}}
+{{ include "service.fullname" . }}-external
 {{- end -}}
 
 {{/* A number as a person writes it: YAML gives Helm floats, whose own text would be 1e+06. */}}
@@ -76,7 +86,7 @@ seccompProfile:
 {{- define "service.volumeMounts" -}}
 - name: tmp
   mountPath: /tmp
-{{- if .Values.secrets }}
+{{- if ne (include "service.secretNames" .) "[]" }}
 - name: secrets
   mountPath: /run/secrets/fairlead
   readOnly: true
@@ -87,7 +97,7 @@ seccompProfile:
 - name: tmp
   emptyDir:
     sizeLimit: {{ .Values.tmpSizeLimit }}
-{{- if .Values.secrets }}
+{{- if ne (include "service.secretNames" .) "[]" }}
 - name: secrets
   projected:
     defaultMode: 0440
@@ -98,6 +108,15 @@ seccompProfile:
           items:
             - key: {{ $reference.key }}
               path: {{ $name }}
+      {{- end }}
+      {{- if and .Values.externalSecret.enabled .Values.externalSecret.data }}
+      - secret:
+          name: {{ include "service.externalSecretName" . }}
+          items:
+            {{- range $name := keys .Values.externalSecret.data | sortAlpha }}
+            - key: {{ $name }}
+              path: {{ $name }}
+            {{- end }}
       {{- end }}
 {{- end }}
 {{- end -}}
