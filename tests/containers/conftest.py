@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,16 @@ from .engine import BUILD_TIMEOUT_S, ROOT, Container, Engine, NotVerified, find_
 
 NAMES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 REASON = pytest.StashKey[str]()
+PLAIN = ("test_compose.py",)
+"""Tests that need no container."""
+
 START_DEADLINE_S = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--containers` asks for these tests; only known when this folder is named on the command line."""
     parser.addoption("--containers", action="store_true", help="build the images and run them")
+    parser.addoption("--soak-seconds", type=float, default=5, help="how long test_soak.py keeps each service under load")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -37,8 +42,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.deadline(BUILD_TIMEOUT_S))
-            if not config.getoption("--containers", default=False):
+            item.add_marker(pytest.mark.deadline(BUILD_TIMEOUT_S + config.getoption("--soak-seconds", default=0)))
+            if item.path.name not in PLAIN and not config.getoption("--containers", default=False):
                 item.add_marker(pytest.mark.skip(reason="images: NOT VERIFIED here, `make image-test` does"))
 
 
@@ -115,6 +120,20 @@ class Deployment:
         finally:
             connection.close()
 
+    def get_often(self, path: str, *, times: int) -> Counter[int]:
+        """The statuses of that many requests, one after another over one connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        seen: Counter[int] = Counter()
+        try:
+            for _ in range(times):
+                connection.request("GET", path)
+                response = connection.getresponse()
+                response.read()
+                seen[response.status] += 1
+        finally:
+            connection.close()
+        return seen
+
     def await_status(self, status: int, path: str, container: Container) -> None:
         """Returns when a probe answers with the status."""
         deadline = time.monotonic() + START_DEADLINE_S
@@ -167,6 +186,13 @@ def _listening(port: int, management_port: int) -> dict[str, str]:
         "FAIRLEAD_MANAGEMENT_HOST": "127.0.0.1",
         "FAIRLEAD_MANAGEMENT_PORT": str(management_port),
     }
+
+
+@pytest.fixture
+def second(bare: Deployment) -> Deployment:
+    """The same image a second time, on ports of its own."""
+    port, management_port = free_port(), free_port()
+    return Deployment(bare.engine, bare.image, port, management_port, variables(_listening(port, management_port)))
 
 
 @pytest.fixture

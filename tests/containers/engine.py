@@ -117,7 +117,15 @@ class Container:
     @property
     def process_count(self) -> int:
         """How many processes run in it."""
-        return len(self.engine.run("top", self.name, "-o", "pid").stdout.splitlines()) - 1
+        return len(self.resident_bytes)
+
+    @property
+    def resident_bytes(self) -> list[int]:
+        """The resident memory of each of its processes, in the order in which they were started; health checks come and
+        go and are left out."""
+        lines = self.engine.run("top", self.name, "-o", "pid,rss,args").stdout.splitlines()[1:]
+        rows = [line.split(maxsplit=2) for line in lines]
+        return [int(rss) * 1024 for pid, rss, words in sorted(rows, key=lambda row: int(row[0])) if "healthcheck" not in words]
 
     def await_health(self, health: str, timeout_s: float = 30) -> None:
         """Returns when the image's own HEALTHCHECK has found this: `healthy` or `unhealthy`."""

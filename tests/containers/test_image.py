@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from .base_image import official_tag
 from .conftest import NAMES
-from .engine import Engine
+from .engine import ROOT, Engine, NotVerified, install
 
 CONTENTS = """
 import importlib.metadata, json, os, pathlib
@@ -49,6 +52,11 @@ def test_contents(engine: Engine, image: str, service_name: str) -> None:
     assert found["bytes"] < 120_000_000
 
 
+def test_weight(engine: Engine, image: str) -> None:
+    """All that lies upon the base is less than 120 MB."""
+    assert 0 < engine.inspect(image)["Size"] - engine.inspect(official_tag())["Size"] < 120_000_000
+
+
 def test_labels_of_a_release(engine: Engine) -> None:
     """Version, revision and source are the pipeline's to give."""
     given = {"VERSION": "1.2.3", "REVISION": "abc", "SOURCE": "shop.example"}
@@ -65,6 +73,31 @@ def test_classic_builder(engine: Engine, any_image: str) -> None:
     theirs, ours = (engine.inspect(tag)["Config"] for tag in ("fairlead-test/classic", any_image))
     for field in ("User", "Entrypoint", "Cmd", "Env", "Labels", "Healthcheck", "ExposedPorts"):
         assert theirs[field] == ours[field]
+
+
+def test_buildah(engine: Engine, any_image: str, tmp_path: Path) -> None:
+    """buildah, which many pipelines have instead of an engine, makes the same image from the same file."""
+    try:
+        install("buildah", "buildah", "crun")
+    except NotVerified as reason:
+        pytest.skip(f"buildah NOT VERIFIED: {reason}")
+    store = ["buildah", "--storage-driver=vfs", f"--root={tmp_path}/store", f"--runroot={tmp_path}/run"]
+
+    def buildah(*arguments: str) -> str:
+        done = subprocess.run([*store, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{arguments}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        return done.stdout.strip()
+
+    base = tmp_path / "base.tar"
+    engine.run("save", "--output", str(base), official_tag(), timeout_s=300)
+    copied = buildah("pull", "--quiet", f"docker-archive:{base}")
+    buildah("tag", copied, f"localhost/{official_tag()}")
+    options = [f"--build-arg=SERVICE={NAMES[-1]}", "--format=docker", "--isolation=chroot", "--network=host", "--pull-never"]
+    buildah("build", *options, "--build-arg=PYTHON_IMAGE=localhost/python", "--tag=ours", str(ROOT))
+    theirs = json.loads(buildah("inspect", "--type=image", "ours"))["Docker"]["config"]
+    ours = engine.inspect(any_image)["Config"]
+    for field in ("User", "Entrypoint", "Cmd", "Env", "Healthcheck", "ExposedPorts", "StopSignal"):
+        assert theirs[field] == ours[field], field
 
 
 def test_service_has_to_be_named(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_serves(deployment: Deployment, plan: tuple[Service, tuple[Service, ...]
         assert not container.was_killed_for_memory
 
 
+def test_worker_stays_small(deployment: Deployment, plan: tuple[Service, tuple[Service, ...]]) -> None:
+    """One worker stays below 60 MiB of resident memory, after 4,000 requests over eight connections."""
+    migrate(deployment, plan[0])
+    with deployment.start(options=["--memory=256m", "--env=FAIRLEAD_WORKERS=1"]) as container:
+        deployment.await_status(200, "/readyz", container)
+        path = helm_test_path(plan[0].name)
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(lambda _: deployment.get_often(path, times=500), range(8)))
+        assert answers == [{200: 500}] * 8
+        _supervisor, *workers = container.resident_bytes
+        assert len(workers) == 1
+        assert workers[0] < 60 * 1024**2, workers
+
+
 def test_migrates_once(deployment: Deployment, plan: tuple[Service, tuple[Service, ...]]) -> None:
     """The same image migrates; the second time there is nothing to do."""
     if not plan[0].migrations:
@@ -81,9 +96,10 @@ def test_migrates_once(deployment: Deployment, plan: tuple[Service, tuple[Servic
         assert "nothing to do" in container.logs
 
 
-def test_checks_itself(deployment: Deployment) -> None:
-    """`check` says without serving whether the configuration is complete."""
-    with deployment.start("check") as container:
+@pytest.mark.parametrize("command", ["check", "check-config"])
+def test_checks_itself(deployment: Deployment, command: str) -> None:
+    """`check` says without serving whether the configuration is complete; `check-config` is the same."""
+    with deployment.start(command) as container:
         assert container.wait() == 0, container.logs
         assert "the configuration is valid" in container.logs
 
