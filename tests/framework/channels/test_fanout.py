@@ -6,6 +6,7 @@ import asyncio
 
 from fairlead.channels import Fanout, StreamPosition, Subscription
 from fairlead.channels.stream import BEGINNING
+from fairlead.websocket import PreparedMessage
 
 GAP = "load anew"
 
@@ -19,9 +20,9 @@ class Client:
         self.open.set()
         self.closed_with = 0
 
-    async def send(self, data: str, /) -> None:
+    async def send(self, data: str | PreparedMessage, /) -> None:
         await self.open.wait()
-        self.received.put_nowait(data)
+        self.received.put_nowait(str(data))
 
     async def close(self, code: int, reason: str) -> None:
         self.closed_with = code
@@ -46,16 +47,29 @@ async def collect(subscription: Subscription) -> list[str]:
     return messages
 
 
-async def test_every_subscription_gets_the_same_text_object() -> None:
-    """A message is encoded once, whatever the number of clients (W11)."""
-    fanout = started()
+async def test_every_subscription_gets_the_same_prepared_message() -> None:
+    """A message is encoded, framed and compressed once, whatever the number of clients (W11)."""
+    fanout, sent = started(), list[object]()
+
+    class Recipient(Client):
+        async def send(self, data: str | PreparedMessage, /) -> None:
+            sent.append(data)
+            await super().send(data)
+
     with fanout.subscribe() as first, fanout.subscribe() as second:
-        message = "".join(["mess", "age"])
-        fanout.publish(at(1), message)
+        fanout.publish(at(1), "message")
+        fanout.announce("viewers", "2 viewers")
         assert len(fanout) == 2
-        (of_first,), (of_second,) = await collect(first), await collect(second)
-        assert of_first is message
-        assert of_second is message
+        clients = Recipient(), Recipient()
+        tasks = [
+            asyncio.create_task(subscription.deliver(client)) for subscription, client in zip((first, second), clients, strict=True)
+        ]
+        for client in clients:
+            assert [await client.received.get(), await client.received.get()] == ["2 viewers", "message"]
+        assert len({id(message) for message in sent}) == 2
+        assert {type(message) for message in sent} == {PreparedMessage}
+        for task in tasks:
+            task.cancel()
     assert len(fanout) == 0
 
 

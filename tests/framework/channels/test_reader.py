@@ -20,6 +20,7 @@ from fairlead.channels import (
 )
 from fairlead.channels.memory import MemoryStream
 from fairlead.channels.stream import BEGINNING
+from fairlead.websocket import PreparedMessage
 
 GAP = "load anew"
 
@@ -97,8 +98,8 @@ class Rig:
         text = entry.fields["text"]
         return None if text == "silent" else text
 
-    async def send(self, data: str, /) -> None:
-        self.received.put_nowait(data)
+    async def send(self, data: str | PreparedMessage, /) -> None:
+        self.received.put_nowait(str(data))
 
     async def close(self, code: int, reason: str) -> None:
         raise AssertionError("nobody is slow here")

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from fairlead.channels import Backoff, Entry, Fanout, Presence, ReaderState, StreamReader, StreamUnavailable
 from fairlead.channels.redis import RedisBackend
 from fairlead.channels.stream import BEGINNING
+from fairlead.websocket import PreparedMessage
 from tests.redis_server import RedisServer
 
 
@@ -143,8 +144,8 @@ async def test_catching_up_makes_no_client_look_slow(redis_url: str) -> None:
     received: asyncio.Queue[str] = asyncio.Queue()
 
     class Client:
-        async def send(self, data: str, /) -> None:
-            received.put_nowait(data)
+        async def send(self, data: str | PreparedMessage, /) -> None:
+            received.put_nowait(str(data))
 
         async def close(self, code: int, reason: str) -> None:
             raise AssertionError(f"closed with {code}")

@@ -8,6 +8,7 @@ import pytest
 
 from fairlead.channels import Subscription
 from fairlead.errors import WebsocketClosed
+from fairlead.websocket import PreparedMessage
 
 
 class Client:
@@ -21,12 +22,12 @@ class Client:
         self.closed: tuple[int, str] | None = None
         self.error: Exception | None = None
 
-    async def send(self, data: str, /) -> None:
+    async def send(self, data: str | PreparedMessage, /) -> None:
         self.sending.set()
         await self.open.wait()
         if self.error is not None:
             raise self.error
-        self.received.put_nowait(data)
+        self.received.put_nowait(str(data))
 
     async def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)

@@ -15,8 +15,8 @@ from websockets.uri import parse_uri
 
 from fairlead.errors import WebsocketClosed
 from fairlead.websocket import Accepted
-from fairlead.websocket.outbox import COLLECT_BYTES
-from fairlead.websocket.session import COMPRESS_FROM_BYTES, SENDS_PER_TURN
+from fairlead.websocket.outbox import COLLECT_BYTES, SENDS_PER_TURN
+from fairlead.websocket.prepared import COMPRESS_FROM_BYTES
 
 from .conftest import BINARY, FIN, PING, PONG, TEXT, Wire, client_frame, refused, text, turns
 

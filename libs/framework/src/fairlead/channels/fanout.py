@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairlead.channels.history import History
 from fairlead.channels.stream import StreamPosition
 from fairlead.channels.subscription import Subscription
+from fairlead.websocket import PreparedMessage
 
 GAP = "gap"
 """The kind of notice that tells a client that messages were missed (see `Fanout.interrupt`)."""
@@ -41,17 +42,22 @@ class Fanout:
         return subscription
 
     def publish(self, position: StreamPosition, message: str) -> None:
-        """Give the next message of the stream, already encoded, to everybody, and keep it for those who resume."""
+        """Give the next message of the stream, already encoded, to everybody, and keep it for those who resume.
+
+        It is framed, and compressed for each kind of client, only once (W11).
+        """
         self.history.add(position, message)
+        prepared = PreparedMessage(message)
         for subscription in tuple(self._subscriptions):
-            if not subscription.offer(message):
+            if not subscription.offer(prepared):
                 self.overflows += 1
                 self._subscriptions.discard(subscription)
 
     def announce(self, kind: str, notice: str) -> None:
         """Give everybody a statement about now; it is not kept, and a newer one of its kind replaces it."""
+        prepared = PreparedMessage(notice)
         for subscription in self._subscriptions:
-            subscription.notify(kind, notice)
+            subscription.notify(kind, prepared)
 
     def interrupt(self, floor: StreamPosition) -> None:
         """The stream was lost up to `floor`: forget the history and tell everybody to load anew."""

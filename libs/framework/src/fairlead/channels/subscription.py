@@ -21,7 +21,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeAlias
+
+from fairlead.websocket import PreparedMessage
+
+Message: TypeAlias = str | PreparedMessage
+"""A text of this client alone, or one that many are sent."""
 
 TRY_AGAIN_LATER: Final = 1013
 """The close code for a client that is too slow (IANA websocket close code registry)."""
@@ -30,8 +35,8 @@ TRY_AGAIN_LATER: Final = 1013
 class Recipient(Protocol):
     """What is needed of a websocket."""
 
-    async def send(self, data: str, /) -> None:
-        """Send a text message; returns when the transport has room for more."""
+    async def send(self, data: Message, /) -> None:
+        """Send a message; returns when the transport has room for more."""
 
     async def close(self, code: int, reason: str) -> None:
         """Start, or wait for, the closing handshake."""
@@ -40,11 +45,11 @@ class Recipient(Protocol):
 class Subscription:
     """Made by `Fanout.subscribe`; a context manager that leaves the fanout at its end. Then `await deliver(ws)`."""
 
-    def __init__(self, leave: Callable[[Subscription], None], queue_size: int, backlog: Iterable[str] = ()) -> None:
+    def __init__(self, leave: Callable[[Subscription], None], queue_size: int, backlog: Iterable[Message] = ()) -> None:
         self._leave = leave
         self._messages = deque(backlog)
         self._capacity = queue_size + len(self._messages)
-        self._notices: dict[str, str] = {}
+        self._notices: dict[str, Message] = {}
         self._wake = asyncio.Event()
         self._overflow = asyncio.Event()
         if self._messages:
@@ -59,7 +64,7 @@ class Subscription:
         """How many messages wait."""
         return len(self._messages) + len(self._notices)
 
-    def offer(self, message: str) -> bool:
+    def offer(self, message: Message) -> bool:
         """Take a message of the stream; False when the queue is full, now or before."""
         if self.is_overflowed:
             return False
@@ -71,7 +76,7 @@ class Subscription:
         self._wake.set()
         return True
 
-    def notify(self, kind: str, notice: str) -> None:
+    def notify(self, kind: str, notice: Message) -> None:
         """Take a notice; it replaces an unsent one of the same kind."""
         if not self.is_overflowed:
             self._notices[kind] = notice

@@ -13,11 +13,16 @@ from websockets.protocol import State
 from fairlead.errors import WebsocketClosed
 from fairlead.websocket.conversation import serve
 from fairlead.websocket.handshake import Accepted, handshake_response, is_upgrade, negotiate
+from fairlead.websocket.prepared import PreparedMessage
+from fairlead.websocket.send_queue import Overflow, SendQueue
 from fairlead.websocket.session import Websocket
 from fairlead.websocket.stats import WebsocketStats
 
 __all__ = [
     "Accepted",
+    "Overflow",
+    "PreparedMessage",
+    "SendQueue",
     "State",
     "Websocket",
     "WebsocketClosed",

@@ -17,14 +17,18 @@ from __future__ import annotations
 import codecs
 import io
 import logging
+import zlib
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from websockets.exceptions import ProtocolError
 from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+
+from fairlead.websocket.prepared import PreparedMessage
 
 Message: TypeAlias = str | bytes
 
@@ -45,7 +49,7 @@ Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 class GeneralPath:
     """Feed it whole frames by `receive`; then write what is `to_send` and see whether it `has_ended`."""
 
-    __slots__ = ("_bytes", "_decoder", "_fragments", "_is_compressed", "_max_fragments", "_protocol", "_text")
+    __slots__ = ("_bytes", "_decoder", "_fragments", "_is_compressed", "_is_overtaken", "_max_fragments", "_protocol", "_text")
 
     def __init__(self, max_size: int, extensions: Sequence[Extension]) -> None:
         self._protocol = ServerProtocol(state=State.OPEN, max_size=max_size, logger=_logger)
@@ -53,6 +57,7 @@ class GeneralPath:
         self._max_fragments = max_size // FRAGMENT_BYTES + FRAGMENT_BYTES
         self._fragments = 0
         self._is_compressed = False
+        self._is_overtaken = False  # the peer's window holds what our compressor never saw
         self._text: io.StringIO | None = None
         self._bytes: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -129,8 +134,23 @@ class GeneralPath:
 
     def compress(self, is_text: bool, payload: bytes) -> bytes:
         """A message as a compressed frame."""
+        if self._is_overtaken:
+            self._is_overtaken = False
+            deflate = self._deflate
+            deflate.encoder = zlib.compressobj(wbits=-deflate.local_max_window_bits, **deflate.compress_settings)
         whole = Frame(Opcode.TEXT if is_text else Opcode.BINARY, payload)
         return whole.serialize(mask=False, extensions=self._protocol.extensions)
+
+    def share(self, message: PreparedMessage) -> bytes:
+        """A prepared message as a compressed frame. Our own compressor has not seen it, and begins afresh after it."""
+        self._is_overtaken = not self._deflate.local_no_context_takeover
+        return message.compressed(self._deflate)
+
+    @property
+    def _deflate(self) -> PerMessageDeflate:
+        (extension,) = self._protocol.extensions
+        assert isinstance(extension, PerMessageDeflate)
+        return extension
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake. Raises ValueError for a code that may not be sent (§7.4)."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 COLLECT_BYTES: Final = 65536
 """Frames that are collected for one write are written when they reach this size."""
 
+SENDS_PER_TURN: Final = 64
+"""After so many `send`s that did not wait, one gives the loop a turn, so that `while True: await ws.send(…)` is harmless."""
+
 
 class Outbox:
     """The sending side of a transport. Order is kept between `write` and `collect`."""
 
-    __slots__ = ("_drained", "_loop", "_size", "_transport", "frames", "is_paused")
+    __slots__ = ("_drained", "_loop", "_size", "_transport", "frames", "is_paused", "on_room")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -22,7 +26,9 @@ class Outbox:
         self._size = 0
         self._drained: asyncio.Future[None] | None = None
         self.is_paused = False
-        """The transport is over its high-water mark: the peer does not read as fast as we write."""
+        """The transport is over its high-water mark: the peer does not read as fast as we write. Ends with `resume`."""
+        self.on_room: Callable[[], None] | None = None
+        """Told when there is room again, and when the outbox is released."""
 
     def write(self, data: bytes) -> None:
         """Write now."""
@@ -57,17 +63,15 @@ class Outbox:
                 self._drained = self._loop.create_future()
             await asyncio.shield(self._drained)  # shared: cancelling one sender must not wake the others
 
-    def pause(self) -> None:
-        """The transport is over its high-water mark."""
-        self.is_paused = True
-
     def resume(self) -> None:
         """The transport has room again."""
         self.is_paused = False
         self.release()
 
     def release(self) -> None:
-        """Wake those who wait in `drain`."""
+        """Wake those who wait for room."""
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
+        if self.on_room is not None:
+            self.on_room()

@@ -6,7 +6,17 @@ from __future__ import annotations
 class WebsocketStats:
     """One per server, shared by its websockets. Bytes are payload bytes, without headers and after decompression."""
 
-    __slots__ = ("bytes_received", "bytes_sent", "closed", "messages_received", "messages_sent", "opened")
+    __slots__ = (
+        "bytes_received",
+        "bytes_sent",
+        "closed",
+        "coalesced",
+        "dropped",
+        "messages_received",
+        "messages_sent",
+        "opened",
+        "queued",
+    )
 
     def __init__(self) -> None:
         self.opened = 0
@@ -16,6 +26,12 @@ class WebsocketStats:
         self.messages_sent = 0
         self.bytes_received = 0
         self.bytes_sent = 0
+        self.queued = 0
+        """How many messages wait in send queues now."""
+        self.dropped = 0
+        """How many never left a send queue: dropped as the oldest, or with their connection."""
+        self.coalesced = 0
+        """How many in a send queue were replaced by a newer one with their key."""
 
     @property
     def open(self) -> int:

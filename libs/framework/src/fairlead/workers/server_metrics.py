@@ -36,6 +36,9 @@ def _websockets(stats: WebsocketStats) -> Snapshot:
         "fairlead_websockets_closed_total": _by_number("Websockets that have ended.", "code", stats.closed),
         "fairlead_websocket_messages_total": _by_direction("Messages on websockets.", stats.messages_received, stats.messages_sent),
         "fairlead_websocket_bytes_total": _by_direction("Payload of those messages.", stats.bytes_received, stats.bytes_sent),
+        "fairlead_websocket_queued": _single("gauge", "Messages that wait for peers that read slowly.", stats.queued),
+        "fairlead_websocket_dropped_total": _single("counter", "Messages that were dropped for peers too slow.", stats.dropped),
+        "fairlead_websocket_coalesced_total": _single("counter", "Messages replaced by a newer one.", stats.coalesced),
     }
 
 
