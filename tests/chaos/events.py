@@ -163,6 +163,28 @@ async def reload(setting: Setting) -> Row:
 
 
 @event
+async def scale(setting: Setting) -> Row:
+    """More workers, then fewer, again and again, under load."""
+    row, rounds, more = Row(f"scale up and down ×{setting.reloads}"), setting.reloads, setting.workers + 2
+    async with _service(setting) as service:
+        await service.ready()
+        prober, load = Prober(service.port("management")), Load(service.port()).start()
+        for number in range(1, rounds + 1):
+            for count in (more, setting.workers):
+                outcome = await service.command(f"/scale?workers={count}")
+                row.require(outcome == "done", f"scale said {outcome!r}")
+            await load.until(setting.requests * number // rounds)
+        tally = await load.stop()
+        prober.stop()
+    row.answered, row.failed = tally.answered, _shown(_failures(tally))
+    row.rest = f"{setting.workers} ↔ {more} workers; never below {prober.fewest_ready} ready"
+    row.require(not tally.failures, "requests failed")
+    row.require(prober.fewest_ready >= setting.workers, f"only {prober.fewest_ready} ready")
+    row.judge_probes(prober)
+    return row
+
+
+@event
 async def kill(setting: Setting) -> Row:
     """`kill -9`, one worker after the other."""
     row, late_s = Row(f"kill -9 ×{setting.kills}"), 0.0

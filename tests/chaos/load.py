@@ -222,6 +222,11 @@ class Load:
                 continue
             try:
                 await connection.upgrade()
+            except BadAnswer as answer:  # an honest no, before anything was begun: the same as a refused connection
+                self.tally.refused += 1
+                if not self.may_end:
+                    self._failed(style, _described(answer), 0)
+                continue
             except LOST as error:
                 self._failed(style, _described(error), 0)
                 continue

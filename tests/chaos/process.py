@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fairlead.management.private_socket import socket_path
+
 __all__ = ["Prober", "ServiceProcess"]
 
 REPOSITORY = Path(__file__).parents[2]
@@ -80,6 +82,14 @@ class ServiceProcess:
     def worker_pid(self, worker: int) -> int:
         """The newest process of a slot."""
         return next(int(line["worker_pid"]) for _, line in reversed(self.lines("worker is ready")) if line["worker"] == worker)
+
+    async def command(self, target: str) -> str:
+        """POST to the management socket; the answer's text."""
+        reader, writer = await asyncio.open_unix_connection(socket_path(self.port("management")))
+        writer.write(f"POST {target} HTTP/1.1\r\nHost: chaos\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer.partition(b"\r\n\r\n")[2].decode().strip()
 
     def signal(self, number: signal.Signals) -> float:
         """To the supervisor; returns when."""

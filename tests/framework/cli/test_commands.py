@@ -68,7 +68,7 @@ def test_an_alias_is_no_command() -> None:
         (["--bogus"], "fairlead: there is no command '--bogus' (see fairlead --help)\n"),
         (["serve", "--bogus"], "fairlead serve: unrecognized arguments: --bogus (see fairlead serve --help)\n"),
         (["serve", "-p", "x"], "fairlead serve: argument -p/--port: invalid int value: 'x' (see fairlead serve --help)\n"),
-        (["serve", "-w", "0"], "fairlead serve: argument -w/--workers: 0 is no number of workers (see fairlead serve --help)\n"),
+        (["serve", "-w", "0"], "fairlead serve: argument -w/--workers: '0' is no number of workers (see fairlead serve --help)\n"),
         (["check", "a b:c"], "fairlead: 'a b:c' is not of the form MODULE:NAME, such as shop.main:create_app\n"),
         (["check"], "fairlead: nothing to serve: name it as MODULE:NAME, or set FAIRLEAD_TARGET\n"),
         (["serve", "a", "--log-level", "x"], "fairlead: FAIRLEAD_LOG_LEVEL: 'x' is none of"),

@@ -27,9 +27,13 @@ DEFAULTS: dict[str, Any] = {
     "PORT": 8000,
     "MANAGEMENT_HOST": "127.0.0.1",
     "MANAGEMENT_PORT": 9000,
+    "MANAGEMENT_SOCKET": "",  # path of the unix socket; "": one in a private folder, named after the management port
     "BACKLOG": 2048,
     # Processes
-    "WORKERS": 0,  # 0: as many as the process really has CPUs
+    "WORKERS": 0,  # 0: from the CPU quota; 1 without one
+    "WORKER_MAX_REQUESTS": 0,  # a worker that has answered so many is replaced; 0: never
+    "WORKER_MAX_AGE": 0.0,  # seconds
+    "WORKER_MAX_MEMORY": 0,  # MiB resident
     "SINGLE_PROCESS": False,
     "WORKER_START_TIMEOUT": 60.0,
     "WORKER_HEARTBEAT_TIMEOUT": 30.0,

@@ -19,6 +19,11 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Final = {
     "serve": "serve an application",
+    "dev": "serve an application while it is written: reload on changes, errors in full",
+    "status": "show the workers of a running service",
+    "reload": "replace the workers of a running service, one after the other, without a gap",
+    "scale": "change the number of workers of a running service",
+    "stop": "let a running service finish its work and end",
     "check": "import an application and look for mistakes, without serving it",
     "routes": "list the routes of an application",
     "migrate": "bring the database schema of a service up to date",

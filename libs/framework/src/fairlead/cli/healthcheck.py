@@ -1,11 +1,17 @@
-"""`fairlead healthcheck`: a probe for container engines, which have no HTTP client at hand (Docker's HEALTHCHECK)."""
+"""`fairlead healthcheck`: a probe for container engines, which have no HTTP client at hand (Docker's HEALTHCHECK).
+
+Without an address it asks the management socket, which is there whatever port and address the service listens on, and
+the management port where there is no socket.
+"""
 
 from __future__ import annotations
 
 import argparse
 import http.client
 
+from fairlead.cli.management import Unreachable, ask
 from fairlead.config import Config
+from fairlead.management.private_socket import socket_path
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,6 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 when the probe says that the service is well, 1 otherwise; its word is printed."""
     config = Config.from_environment()
+    path = socket_path(config.MANAGEMENT_PORT, config.MANAGEMENT_SOCKET)
+    if not (arguments.host or arguments.port) and path.is_socket():
+        try:
+            status, text = ask(path, "GET", f"/{arguments.probe}", arguments.timeout)
+        except Unreachable as error:
+            print(error)
+            return 1
+        print(text.strip())
+        return 0 if status == 200 else 1
     host = arguments.host or config.MANAGEMENT_HOST
     port = arguments.port or config.MANAGEMENT_PORT
     connection = http.client.HTTPConnection(_ANY_ADDRESS.get(host, host), port, timeout=arguments.timeout)

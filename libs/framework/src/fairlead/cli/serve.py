@@ -9,7 +9,7 @@ import argparse
 
 from fairlead.workers.signals import STOP_SIGNALS, SignalInbox
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "run", "worker_count"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     parser.add_argument("-H", "--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("-p", "--port", type=int, help="port to listen on; 0 takes a free one (default: 8000)")
-    parser.add_argument("-w", "--workers", type=_count, help="worker processes (default: as the CPU quota allows, or 1)")
+    parser.add_argument("-w", "--workers", type=worker_count, help="worker processes (default: as the CPU quota allows, or 1)")
     parser.add_argument("--fast", action="store_true", help="as many workers as there are CPUs to be used")
     parser.add_argument("--single-process", action="store_true", default=None, help="no supervisor, no workers")
     parser.add_argument("--management-host", metavar="HOST", help="address of probes and metrics (default: 127.0.0.1)")
@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     return serve(target_of(arguments), signals=signals, **options)
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of workers")
-    return count
+def worker_count(text: str) -> int:
+    """A number of workers from the command line."""
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers")
+    return int(text)

@@ -1,4 +1,8 @@
-"""Probes and metrics as an `App`, built for whichever `Fleet` it is to speak of."""
+"""Probes, metrics and commands as an `App`, built for whichever `Fleet` it is to speak of.
+
+The commands exist only where an `Operator` is given: on the unix socket. A GET never changes anything, and a command's
+answer is a line of text: 200 when it has been carried out, 409 with the cause when not.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import msgspec
 
 from fairlead.app import App
 from fairlead.config import Config
-from fairlead.management.fleet import Fleet, FleetStatus
+from fairlead.management.fleet import Fleet, FleetStatus, Operator
 from fairlead.management.metrics import fleet_snapshot
 from fairlead.management.probes import PROBES, Probe, Verdict
 from fairlead.request import Request
@@ -19,11 +23,16 @@ from fairlead.types import Handler
 
 __all__ = ["build_management_app"]
 
+CAUSE = "asked for over the management socket"
+
 _NEVER_STORED = {"cache-control": "no-store"}
 
 
-def build_management_app(fleet: Fleet) -> App[Config, object]:
-    """`/startupz`, `/livez` and `/readyz`: 200 or 503 with a word, or JSON in detail (`?verbose`); `/metrics`."""
+def build_management_app(fleet: Fleet, operator: Operator | None = None) -> App[Config, object]:
+    """`/startupz`, `/livez` and `/readyz`: 200 or 503 with a word, or JSON in detail (`?verbose`); `/metrics`.
+
+    With an operator also `POST /reload`, `POST /scale?workers=N` and `POST /stop`.
+    """
     app: App[Config, object] = App("management", {"FALLBACK_ERROR_FORMAT": "text", "ACCESS_LOG": False})
     for name, probe in PROBES.items():
         app.add_route(_handler(fleet, probe), f"/{name}", methods=("GET", "HEAD"), name=name)
@@ -35,7 +44,30 @@ def build_management_app(fleet: Fleet) -> App[Config, object]:
         body = render(merge([counted, fleet_snapshot(fleet.status())]), content_type)
         return raw(body, headers=_NEVER_STORED, content_type=content_type)
 
+    if operator is not None:
+        _add_commands(app, operator)
     return app
+
+
+def _add_commands(app: App[Config, object], operator: Operator) -> None:
+    @app.post("/reload")
+    async def reload(request: Request[Any, Any]) -> HTTPResponse:
+        return _outcome(await operator.reload(CAUSE))
+
+    @app.post("/scale")
+    async def scale(request: Request[Any, Any]) -> HTTPResponse:
+        workers = request.get_args().get("workers", "")
+        if not (workers.isascii() and workers.isdigit() and len(workers) < 10):
+            return plain("workers=N says how many\n", 400)
+        return _outcome(await operator.scale(int(workers), CAUSE))
+
+    @app.post("/stop")
+    async def stop(request: Request[Any, Any]) -> HTTPResponse:
+        return _outcome(await operator.stop(CAUSE))
+
+
+def _outcome(problem: str) -> HTTPResponse:
+    return plain(f"{problem or 'done'}\n", 409 if problem else 200, _NEVER_STORED)
 
 
 def _handler(fleet: Fleet, probe: Probe) -> Handler:

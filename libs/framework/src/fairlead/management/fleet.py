@@ -13,7 +13,7 @@ from msgspec import Struct
 from fairlead.telemetry.metrics import Snapshot
 from fairlead.workers.messages import CheckResult, WorkerState
 
-__all__ = ["Fleet", "FleetStatus", "WorkerStatus"]
+__all__ = ["Fleet", "FleetStatus", "Operator", "WorkerStatus"]
 
 
 class WorkerStatus(Struct, frozen=True):
@@ -54,4 +54,20 @@ class Fleet(Protocol):
 
     async def metrics(self) -> Snapshot:
         """The counters of all workers, living and dead, as of now. Workers that do not answer count as of last time."""
+        ...
+
+
+class Operator(Protocol):
+    """Whoever can change what runs. Each wish waits for its outcome and returns what stood in its way, "" for success."""
+
+    async def reload(self, cause: str) -> str:
+        """Replace every worker, one after the other, without a gap."""
+        ...
+
+    async def scale(self, count: int, cause: str) -> str:
+        """Run that many workers from now on."""
+        ...
+
+    async def stop(self, cause: str) -> str:
+        """Begin to drain; that is what is waited for, not the end."""
         ...

@@ -13,22 +13,25 @@ from contextlib import asynccontextmanager
 
 from fairlead.http.limits import Limits
 from fairlead.management.app import build_management_app
-from fairlead.management.fleet import Fleet
+from fairlead.management.fleet import Fleet, Operator
 from fairlead.server import Server
 
 __all__ = ["serve_management"]
 
 LIMITS = Limits(max_body_bytes=0, max_connections=100, keep_alive_timeout_s=30.0, response_timeout_s=10.0)
 
+COMMAND_LIMITS = Limits(max_body_bytes=0, max_connections=20, keep_alive_timeout_s=30.0, response_timeout_s=3600.0)
+"""A command is answered when it has been carried out: a rolling restart waits for each worker's last request."""
+
 LAST_ANSWERS_S = 0.25
 """How long an answer that is under way may take at the end."""
 
 
 @asynccontextmanager
-async def serve_management(fleet: Fleet, listener: socket.socket) -> AsyncIterator[None]:
-    """Serve probes and metrics of `fleet` while the context is open. The listener is closed at the end."""
-    app = build_management_app(fleet)
-    server = Server(app.finalise(), [listener], limits=LIMITS)
+async def serve_management(fleet: Fleet, listener: socket.socket, operator: Operator | None = None) -> AsyncIterator[None]:
+    """Serve probes, metrics and, for an operator, commands while the context is open. The listener is closed at the end."""
+    app = build_management_app(fleet, operator)
+    server = Server(app.finalise(), [listener], limits=LIMITS if operator is None else COMMAND_LIMITS)
     await server.start()
     try:
         yield

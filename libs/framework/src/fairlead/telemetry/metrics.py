@@ -101,6 +101,11 @@ class RequestMetrics:
             self._by_request[request.route, raw_method, status] = series
         return series
 
+    @property
+    def total(self) -> int:
+        """How many requests were counted."""
+        return int(sum(sum(row[:_BUCKETS]) for row in self._by_labels.values()))
+
     def collect(self) -> Snapshot:
         """Both families: the histogram of durations, and the bytes of the bodies sent."""
         rows = list(self._by_labels.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.telemetry.metrics import Aggregate, Snapshot
@@ -22,17 +22,23 @@ METRICS_WAIT_S = 1.0
 """How long `/metrics` waits for the workers' answers; a blocked one then counts with its last snapshot."""
 
 
+OUT_OF_MEMORY_AGAIN_S = 600.0
+"""Two such deaths within this are no accident."""
+
+
 class WorkerFleet:
     """The supervisor's workers as one. Satisfies `fairlead.management.fleet.Fleet` and `WorkerObserver`."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, memory_is_short: Callable[[], object] = lambda: None) -> None:
         self.slots: Sequence[Slot] = ()
         self.is_draining = False
         self._plan = plan
         self._aggregate = Aggregate()
         self._serial = 0
         self._answers: dict[int, asyncio.Future[None]] = {}
-        self._retiring: dict[WorkerProcess, asyncio.Task[bool]] = {}
+        self._retiring: dict[WorkerProcess, asyncio.Task[str]] = {}
+        self._memory_is_short = memory_is_short
+        self._out_of_memory_s: float | None = None
 
     @property
     def greeting(self) -> Changed:
@@ -73,34 +79,42 @@ class WorkerFleet:
 
     def retirement_asked(self, worker: WorkerProcess, cause: str) -> None:
         """Replace a worker at its own wish, without a gap."""
-        if worker in self._retiring or self.is_draining:
+        slot = next((slot for slot in self.slots if worker in slot.workers), None)
+        if slot is None or worker in self._retiring or self.is_draining:
             return
-        replacement = self._replace(self.slots[worker.slot], worker, cause)
+        replacement = self._replace(slot, worker, cause)
         task = self._retiring[worker] = asyncio.create_task(replacement, name=f"replace worker {worker.slot}")
         task.add_done_callback(lambda _: self._retiring.pop(worker))
 
     def worker_ended(self, worker: WorkerProcess) -> None:
         """Keep the counters of a worker that is gone."""
         self._aggregate.retire(worker)
+        if worker.ran_out_of_memory:
+            now_s, last_s = time.monotonic(), self._out_of_memory_s
+            self._out_of_memory_s = now_s
+            if last_s is not None and now_s - last_s < OUT_OF_MEMORY_AGAIN_S:
+                self._out_of_memory_s = None
+                self._memory_is_short()
 
     # --- rolling restart ---------------------------------------------------------------------------------------------
 
-    async def roll(self, cause: str) -> bool:
-        """Replace every worker, one after the other. At the first that can't be replaced the rest stay as they are."""
+    async def roll(self, cause: str) -> str:
+        """Replace every worker, one after the other. Returns why one could not be, and the rest stay; or ""."""
         for slot in self.slots:
-            if not await self._replace(slot, slot.worker, cause):
+            problem = await self._replace(slot, slot.worker, cause)
+            if problem:
                 if not self.is_draining:
                     logger.error("rolling restart abandoned, the old workers stay", extra={"worker": slot.index})
-                return False
+                return problem
         logger.info("rolling restart is complete", extra={"workers": len(self.slots)})
-        return True
+        return ""
 
-    async def _replace(self, slot: Slot, worker: WorkerProcess | None, cause: str) -> bool:
+    async def _replace(self, slot: Slot, worker: WorkerProcess | None, cause: str) -> str:
         try:
             return await slot.replace(worker, cause)
         except GiveUp as failure:
             logger.error("worker is not replaced", extra={"worker": slot.index, "cause": str(failure)})
-            return False
+            return str(failure)
 
     async def settle(self) -> None:
         """Wait for replacements that are under way. Call after the slots were stopped."""

@@ -21,7 +21,7 @@ import socket
 import sys
 from typing import ClassVar
 
-__all__ = ["ListenError", "address_of", "open_listener", "open_listeners"]
+__all__ = ["ListenError", "add_listener", "address_of", "open_listener", "open_listeners"]
 
 
 class ListenError(Exception):
@@ -62,6 +62,18 @@ def open_listeners(host: str, port: int, count: int, backlog: int) -> list[socke
             listener.close()
         raise
     return listeners
+
+
+def add_listener(first: socket.socket) -> socket.socket:
+    """One more socket on the address of `first`, for a slot that is added to a running service. Raises `ListenError`.
+
+    It is bound and does not listen yet, so that the kernel sends it no connection before its worker is ready to take it.
+    """
+    if sys.platform != "linux":
+        return first.dup()
+    sock = _bound(first.family, first.getsockname(), shared=True)
+    sock.setblocking(False)
+    return sock
 
 
 def address_of(listener: socket.socket) -> str:

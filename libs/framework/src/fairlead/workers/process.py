@@ -92,6 +92,8 @@ class WorkerProcess:
         self.settled = asyncio.Event()
         """Set once the worker is ready, or has ended without ever being so."""
         self.ended = asyncio.Event()
+        self.ran_out_of_memory = False
+        """Whether the kernel killed it for want of memory."""
         self.logs_detail = True
         """Whether a failure is logged with its traceback; not where that is printed elsewhere."""
         self.last_beat: Beat | None = None
@@ -308,6 +310,7 @@ class WorkerProcess:
     def _describe_death(self, status: int) -> str:
         how = describe_exit(status)
         if status == -signal.SIGKILL and not self._overdue and oom_kills() > self._oom_kills:
+            self.ran_out_of_memory = True
             return f"{how} (out of memory)"
         return how
 

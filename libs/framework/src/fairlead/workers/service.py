@@ -18,6 +18,7 @@ from fairlead.telemetry.observer import Observer, compose
 from fairlead.telemetry.process_metrics import ProcessMetrics
 from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
+from fairlead.workers.recycling import Recycling, resident_bytes
 from fairlead.workers.server_metrics import ServerMetrics
 
 __all__ = ["Service"]
@@ -43,6 +44,8 @@ class Service:
         self._server: Server | None = None
         self._watchdog: Watchdog | None = None
         self._checks: tuple[CheckResult, ...] | None = None
+        self._requests = RequestMetrics()
+        self._recycling = Recycling(app.config)
 
     async def start_unless(self, asked_to_stop: asyncio.Event) -> bool:
         """Start, but give that up when the event is set: False, and nothing is in flight that would need a drain.
@@ -86,6 +89,12 @@ class Service:
             connections=server.open_connections if server is not None else 0,
             checks=self._checks,
         )
+
+    def retirement_cause(self) -> str:
+        """Why this worker should be replaced by a fresh one; "" as long as it need not be."""
+        if self._recycling.is_off:
+            return ""
+        return self._recycling.due(self._requests.total, resident_bytes())
 
     def metrics(self) -> Snapshot:
         """All counters of this process, since its start."""
@@ -143,8 +152,7 @@ class Service:
     def _observer(self) -> Observer | None:
         """Metrics always; the access log as configured."""
         config = self.app.config
-        metrics = RequestMetrics()
-        registry.add(metrics)
+        registry.add(self._requests)
         registry.add(self._stream)
         registry.add(ProcessMetrics())
         access_log = None
@@ -155,4 +163,4 @@ class Service:
                 errors_only=config.ACCESS_LOG_ERRORS_ONLY,
                 trusts_proxies=bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),
             )
-        return compose(metrics, access_log)
+        return compose(self._requests, access_log)

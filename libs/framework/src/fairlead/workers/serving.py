@@ -12,16 +12,20 @@ The cause of any status but 0 is on stderr, once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
 from fairlead.app import App
 from fairlead.config import Config
 from fairlead.errors import ConfigurationError
-from fairlead.management.fleet import Fleet
+from fairlead.management.fleet import Fleet, Operator
+from fairlead.management.private_socket import SocketError, close_private_socket, open_private_socket, socket_path
 from fairlead.management.server import serve_management
 from fairlead.telemetry.logging import LogStream
 from fairlead.workers.banner import announce
@@ -37,15 +41,28 @@ from fairlead.workers.slot import GiveUp
 from fairlead.workers.supervisor import Supervisor
 from fairlead.workers.target import check_target, load_target, service_name
 
-__all__ = ["serve"]
+__all__ = ["Companion", "serve"]
+
+logger = logging.getLogger("fairlead.workers")
+
+Companion = Callable[[Operator], AbstractAsyncContextManager[object]]
+"""Something that runs beside the supervisor and gives it orders (a watcher of files)."""
 
 
-def serve(target: str | App[Any, Any], *, fast: bool = False, signals: SignalInbox | None = None, **options: Any) -> int:
+def serve(
+    target: str | App[Any, Any],
+    *,
+    fast: bool = False,
+    signals: SignalInbox | None = None,
+    companions: Sequence[Companion] = (),
+    **options: Any,
+) -> int:
     """Serve until asked to stop; returns the exit status.
 
     `target` is `MODULE:NAME`, which is imported in worker processes under a supervisor, or an `App`, which can only be
     served by this very process. `options` are keys of the configuration in lower case (`host="0.0.0.0"`, `workers=4`,
-    `single_process=True`); None stands for "not given". `fast` takes as many workers as there are CPUs to be used.
+    `single_process=True`); None stands for "not given". `fast` takes as many workers as there are CPUs to be used; `companions` run
+    beside a supervisor.
     Call it in the main thread. Raises TypeError for an option that does not exist.
     """
     settled = options_from(options)
@@ -54,7 +71,7 @@ def serve(target: str | App[Any, Any], *, fast: bool = False, signals: SignalInb
     try:
         if isinstance(target, App):
             return _serve_app(target, settled, inbox, fast=fast)
-        return _serve_target(target, settled, inbox, fast=fast)
+        return _serve_target(target, settled, inbox, companions, fast=fast)
     except ConfigurationError as error:
         return _complain(str(error), status=error.exit_status)
     except ListenError as error:
@@ -77,7 +94,9 @@ def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox
     return _run_single(plan, lambda: app, stream, signals)
 
 
-def _serve_target(target: str, options: dict[str, Any], signals: SignalInbox, *, fast: bool) -> int:
+def _serve_target(
+    target: str, options: dict[str, Any], signals: SignalInbox, companions: Sequence[Companion], *, fast: bool
+) -> int:
     check_target(target)
     config = settle_config(options)
     stream = configure_logs(config, service_name(target))
@@ -89,8 +108,18 @@ def _serve_target(target: str, options: dict[str, Any], signals: SignalInbox, *,
     with open_listener(plan.management_host, plan.management_port, purpose="management") as listener:
         management = address_of(listener)
 
-        def manage(fleet: Fleet) -> Any:
-            return serve_management(fleet, listener)
+        @asynccontextmanager
+        async def manage(fleet: Fleet, operator: Operator) -> AsyncIterator[None]:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(serve_management(fleet, listener))
+                commands = _private_socket(config, listener)
+                if commands is not None:
+                    stack.callback(close_private_socket, commands)
+                    copy = commands.dup()
+                    await stack.enter_async_context(serve_management(fleet, copy, operator))
+                for companion in companions:
+                    await stack.enter_async_context(companion(operator))
+                yield
 
         def show(fleet: WorkerFleet, address: str) -> None:
             announce(
@@ -104,6 +133,18 @@ def _serve_target(target: str, options: dict[str, Any], signals: SignalInbox, *,
 
         asyncio.run(Supervisor(plan, signals, manage, show).run())
     return 0
+
+
+def _private_socket(config: Config, management: socket.socket) -> socket.socket | None:
+    """For commands. Without one that was not asked for by name (a read-only file system, say) a service runs as well."""
+    path = socket_path(management.getsockname()[1], config.MANAGEMENT_SOCKET)
+    try:
+        return open_private_socket(path, make_folder=not config.MANAGEMENT_SOCKET)
+    except SocketError as error:
+        if config.MANAGEMENT_SOCKET:
+            raise ListenError(f"management: {error}") from error
+        logger.warning("there is no management socket", extra={"cause": str(error)})
+        return None
 
 
 def _run_single(plan: Plan, load: Callable[[], App[Any, Any]], stream: LogStream, signals: SignalInbox) -> int:

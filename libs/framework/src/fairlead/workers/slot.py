@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 
 from fairlead.workers.backoff import Backoff
+from fairlead.workers.listener import add_listener
 from fairlead.workers.messages import WorkerState
 from fairlead.workers.plan import Plan
 from fairlead.workers.process import WorkerObserver, WorkerProcess
@@ -71,30 +72,30 @@ class Slot:
                     await self._respawn(worker)
         await self._bury_all()
 
-    async def replace(self, old: WorkerProcess | None, cause: str) -> bool:
-        """Start a new worker first, then drain the `old` one. False when the new one failed and the old one stays.
+    async def replace(self, old: WorkerProcess | None, cause: str) -> str:
+        """Start a new worker first, then drain the `old` one. When the new one fails the old one stays: returns the cause.
 
-        A worker that is no longer the slot's own, or that fails before it is ready, is replaced anyway: that is True.
+        A worker that is no longer the slot's own, or that fails before it is ready, is replaced anyway: that is "".
         """
         async with self._spawning:
             if old is not None:
                 await old.settled.wait()
             if self._stopping.is_set():
-                return False
+                return "the service is stopping"
             if old is None or old is not self.worker or old.state is not WorkerState.READY:
-                return True
+                return ""
             logger.info("worker is being replaced", extra={"worker": self.index, "worker_pid": old.pid, "cause": cause})
             new = await self._spawn()
             await new.settled.wait()
             if new.state is not WorkerState.READY:
                 await new.ended.wait()
                 self.workers.discard(new)
-                return False
+                return new.cause or "the service is stopping"
             self.worker = new
             self.restarts += 1
             old.drain(time.monotonic() + self._plan.graceful_shutdown_timeout_s)
         await old.ended.wait()
-        return True
+        return ""
 
     def stop(self, deadline_s: float) -> None:
         """Drain whatever runs, until `deadline_s` (CLOCK_MONOTONIC), and spawn nothing more."""
@@ -111,6 +112,10 @@ class Slot:
     def close(self) -> None:
         """Give up this process's copy of the listening socket. Workers keep theirs."""
         self._listener.close()
+
+    def add_listener(self) -> socket.socket:
+        """A socket on the same address for another slot. Raises `ListenError`."""
+        return add_listener(self._listener)
 
     async def _spawn(self) -> WorkerProcess:
         worker = WorkerProcess(self._plan, self.index, self._listener, self._reaper, self._observer)

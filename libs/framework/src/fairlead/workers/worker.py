@@ -120,6 +120,8 @@ class Worker:
             if self._channel.is_congested:
                 continue
             self._channel.send(beat)
+            if cause := service.retirement_cause():
+                self._channel.send(Retire(cause))
             beats += 1
             if beats % METRICS_EVERY_BEATS == 0:
                 self._send_metrics()
