@@ -49,9 +49,10 @@ class Outbox:
 
     def flush(self) -> None:
         """Write what was collected."""
-        if self.frames:
-            data = b"".join(self.frames)
-            self.frames.clear()
+        frames = self.frames
+        if frames:
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            frames.clear()
             self._size = 0
             if not self._transport.is_closing():
                 self._transport.write(data)

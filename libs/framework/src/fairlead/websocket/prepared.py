@@ -26,12 +26,14 @@ COMPRESS_FROM_BYTES: Final = 64
 class PreparedMessage:
     """`data` as `Websocket.send` takes it, ready for `send` and `post` of any number of websockets. Never changes."""
 
-    __slots__ = ("_compressed", "_first", "_payload", "plain")
+    __slots__ = ("_compressed", "_first", "_payload", "plain", "size")
 
     def __init__(self, data: Any, encoding: Encoding | None = None) -> None:
         self._first, self._payload = encode_message(data, encoding)
         self.plain = frame(self._first, self._payload)
         """The frame without compression."""
+        self.size = len(self._payload)
+        """Bytes of the payload, before compression."""
         self._compressed: dict[int, bytes] = {}
 
     def compressed(self, extension: PerMessageDeflate) -> bytes:
@@ -43,10 +45,6 @@ class PreparedMessage:
             whole = Frame(Opcode(self._first & 0xF), self._payload).serialize(mask=False, extensions=[alone])
             self._compressed[bits] = whole
         return whole
-
-    def __len__(self) -> int:
-        """Bytes of the payload, before compression."""
-        return len(self._payload)
 
     def __str__(self) -> str:
         """The text of a text message; a binary one as Python writes bytes."""

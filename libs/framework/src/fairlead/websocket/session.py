@@ -243,8 +243,8 @@ class Websocket:
         if not self.open:
             raise self._closed()
         self.stats.messages_sent += 1
-        self.stats.bytes_sent += (size := len(message))
-        is_compressed = self._compresses and size >= COMPRESS_FROM_BYTES
+        self.stats.bytes_sent += message.size
+        is_compressed = self._compresses and message.size >= COMPRESS_FROM_BYTES
         self.outbox.collect(self._general_path().share(message) if is_compressed else message.plain)
 
     async def ping(self, data: str | bytes | None = None) -> asyncio.Future[float]:
