@@ -37,7 +37,9 @@ def test_number_of_fields() -> None:
 
 def test_parameters() -> None:
     """`get` gives the first value, `getlist` all."""
+    assert parse_parameters("") == {}
     parameters = parse_parameters("a=1&b=2&a=3")
+    assert list(parse_parameters("a=%31&b")) == ["a"]
     assert (parameters.get("a"), parameters.getlist("a"), parameters["b"]) == ("1", ["1", "3"], ["2"])
     assert (parameters.get("x"), parameters.get("x", "d"), parameters.getlist("x", ["d"])) == (None, "d", ["d"])
 

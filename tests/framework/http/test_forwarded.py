@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fairlead import App, Request, json
-from fairlead.http.forwarded import parse_forwarded
+from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
 from fairlead.http.headers import Headers
 from fairlead.testing import AsyncTestClient
 
@@ -66,3 +66,45 @@ async def test_real_ip_header() -> None:
 def test_malformed_forwarded(header: str) -> None:
     """What can't be read to its end is not believed at all."""
     assert parse_forwarded(Headers({"forwarded": header}), "s3") == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("for=1.2.3.4:5678; by=s3", {"for": "1.2.3.4", "by": "s3"}),
+        ("by=s3;for=_hidden", {"by": "s3", "for": "_hidden"}),
+        ("for=unknown;secret=s3", {"for": "unknown"}),
+        ('secret=s3;for="[::1]"', {"for": "[::1]"}),
+        ('secret="s\\3";path="/a b";port=80;proto=WSS', {"path": "/a b", "port": "80", "proto": "wss"}),
+        ("secret=s3;proto=gopher;host=a/b;port=0;path=b;other=1", {}),
+        ("secret=s3;port=0000080", {}),
+        ("secret=s3;port=x", {}),
+        ("for=1.1.1.1;secret=s3, for=2.2.2.2;secret=s3", {"for": "2.2.2.2"}),
+    ],
+)
+def test_elements_of_forwarded(header: str, expected: dict[str, str]) -> None:
+    """Of the element of our own proxy, the last that carries the secret, what is well-formed counts (RFC 7239 §4)."""
+    assert parse_forwarded(Headers({"forwarded": header}), "s3") == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {}),
+        ({"x-forwarded-for": "1.2.3.4"}, {"for": "1.2.3.4"}),
+        ({"x-forwarded-for": "1.2.3.4", "x-scheme": "https"}, {"for": "1.2.3.4", "proto": "https"}),
+        (
+            {"x-forwarded-for": "::1", "x-scheme": "https", "x-forwarded-proto": "http", "x-forwarded-port": "8080"},
+            {"for": "[::1]", "proto": "http", "port": "8080"},
+        ),
+        (
+            {"x-forwarded-for": "a", "x-forwarded-host": "Shop.example:1", "x-forwarded-path": "/x"},
+            {"for": "a", "host": "shop.example:1", "path": "/x"},
+        ),
+        ({"x-forwarded-for": "", "x-forwarded-host": "a"}, {}),
+    ],
+)
+def test_fields_beside_the_address(fields: dict[str, str], expected: dict[str, str]) -> None:
+    """The other fields count only beside an address; X-Forwarded-Proto before X-Scheme, as in Sanic."""
+    assert parse_x_forwarded(Headers(fields), None, 1) == expected
+    assert parse_x_forwarded(Headers(fields), None, None) == {}

@@ -89,6 +89,48 @@ async def test_remembered_head_is_judged_again_for_another_version(serve) -> Non
     assert b"connection: close" in received
 
 
+async def test_authority_of_the_target_is_the_host(serve) -> None:
+    """An absolute target's authority counts, not Host; the next request on the connection has its own (RFC 9112 §3.2.2)."""
+    app = App("absolute")
+
+    @app.get("/x")
+    async def index(request: Request) -> object:
+        return text(f"{request.url} {request.path} {request.headers['host']}\n")
+
+    running = await serve(app)
+    received = await running.exchange(
+        b"GET /x HTTP/1.1\r\nHost: own\r\n\r\n"
+        b"GET http://Other:81/x?y HTTP/1.1\r\nHost: own\r\n\r\n"
+        b"GET /x HTTP/1.1\r\nHost: own\r\n\r\n"
+    )
+    own = b"http://own/x /x own\n"
+    assert [body.partition(b"\r\n\r\n")[2] for body in received.split(b"HTTP/1.1 200 OK\r\n")[1:]] == [
+        own,
+        b"http://Other:81/x?y /x Other:81\n",
+        own,
+    ]
+
+
+async def test_limit_of_a_head_holds_for_repeated_fields(serve) -> None:
+    """A long target is refused as well when the fields are those of the request before."""
+    app = make_app()
+    app.config.REQUEST_MAX_HEADER_SIZE = 200
+    running = await serve(app)
+    received = await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /" + b"x" * 200 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"414"]
+
+
+@pytest.mark.parametrize("status", [100, 103, 199, 1000])
+async def test_status_that_is_no_answer(serve, status: int) -> None:
+    """An application that answers with an informational status, or none at all, gets a 500: its client would wait for ever."""
+    app = App("statuses")
+    app.add_route(lambda request: text("body", status=status), "/", name="index")
+    running = await serve(app)
+    received = await running.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert first_status(received) == 500
+    assert received.count(b"HTTP/1.1") == 1
+
+
 async def test_head_has_no_body(serve) -> None:
     """HEAD gets GET's head and no body (RFC 9110 §9.3.2)."""
     running = await serve(make_app())

@@ -57,7 +57,7 @@ def parse_x_forwarded(headers: Headers, real_ip_header: str | None, proxies_coun
         return {}
     fields = {"for": address}
     for field, names in (
-        ("proto", ("x-scheme", "x-forwarded-proto")),
+        ("proto", ("x-forwarded-proto", "x-scheme")),  # few proxies overwrite the second, so any client could set it
         ("host", ("x-forwarded-host",)),
         ("port", ("x-forwarded-port",)),
         ("path", ("x-forwarded-path",)),
@@ -71,7 +71,7 @@ def parse_x_forwarded(headers: Headers, real_ip_header: str | None, proxies_coun
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "proto": lambda value: value in ("http", "https", "ws", "wss"),
     "host": lambda value: _HOST(value) is not None,
-    "port": lambda value: value.isdecimal() and 0 < int(value[:6]) < 65536,
+    "port": lambda value: value.isdecimal() and len(value) <= 5 and 0 < int(value) < 65536,
 }
 
 

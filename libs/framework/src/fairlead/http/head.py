@@ -10,6 +10,7 @@ Everything that is not certain is refused with 400: request smuggling lives on t
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import re
@@ -129,6 +130,7 @@ _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _DIGITS = re.compile(rb"[0-9]{1,18}").fullmatch
 _HOST_VALUE = re.compile(rb"(?:[A-Za-z0-9\-._~%!$&'()*+,;=]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?").fullmatch
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]+)([/?].*)?").fullmatch
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!-~]+) HTTP/([0-9])\.([0-9])").fullmatch
 
 
@@ -160,18 +162,33 @@ def read_line(line: bytes) -> tuple[bytes, bytes, str]:
         raise UnsupportedVersion(f"HTTP/{major.decode()}.{minor.decode()} is not spoken here")
     if b"#" in target:
         raise BadRequest("A request target has no fragment")
+    if target[:1] != b"/" and _ABSOLUTE(target) is None and (method, target) != (b"OPTIONS", b"*"):
+        raise BadRequest("The request target is no path and no http URL")  # nor is this a proxy, for CONNECT (RFC 9112 §3.2)
     return method, target, f"1.{minor.decode()}"
+
+
+def origin_form(target: bytes, head: Head) -> tuple[bytes, Head]:
+    """Path and query of an absolute target, whose authority takes the place of Host (RFC 9112 §3.2.2). Raises `BadRequest`."""
+    found = _ABSOLUTE(target)
+    if found is None:
+        return target, head
+    authority, path = found[1], found[2] or b"/"
+    if _HOST_VALUE(authority) is None:
+        raise BadRequest("The authority of the request target is malformed")
+    head = copy.copy(head)  # the one that a connection remembers stays as it is
+    head.pairs = [(b"host", authority), *((name, value) for name, value in head.fields() if name.lower() != b"host")]
+    return path if path.startswith(b"/") else b"/" + path, head
 
 
 def read_any(line: bytes, block: bytes, max_fields: int) -> Head:
     """The head of any request. Raises `BadRequest` (400), `HeadersTooLarge` (431), `ExpectationFailed` (417)."""
-    method, _, version = read_line(line)
+    _, _, version = read_line(line)
     if block.count(b"\r\n") > max_fields:
         raise HeadersTooLarge(f"More than {max_fields} header fields")
     collected = _Fields()
     parser = HttpRequestParser(collected)
     try:
-        parser.feed_data(line + block + b"\r\n\r\n")
+        parser.feed_data(b"GET / HTTP/" + version.encode() + block + b"\r\n\r\n")  # the line is read: any method, any target
     except HttpParserUpgrade:
         pass
     except HttpParserError as exc:
@@ -181,11 +198,11 @@ def read_any(line: bytes, block: bytes, max_fields: int) -> Head:
         raise BadRequest("A header field is folded or malformed")  # obs-fold, RFC 9112 §5.2
     head = Head(block, pairs)
     head.version = version
-    _judge(head, method)
+    _judge(head)
     return head
 
 
-def _judge(head: Head, method: bytes) -> None:
+def _judge(head: Head) -> None:
     fields: dict[bytes, list[bytes]] = {}
     assert head.pairs is not None
     for name, value in head.pairs:

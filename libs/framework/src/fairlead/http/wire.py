@@ -58,7 +58,11 @@ def encode_head(
     `length` None means that the body's length is unknown: chunked, or for an HTTP/1.0 client until the connection closes.
     `extra` are ready-made lines. Framing and connection fields are the server's own: what `headers` say of them is left out
     (a Content-Length that the application sets on an answer to HEAD is kept by passing it as `length`).
+
+    Raises ValueError for a status that ends no exchange (below 200) or is none, and for fields that would break out of their line.
     """
+    if not 200 <= status <= 999:
+        raise ValueError(f"{status} is no status of a final response")
     parts = [STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
     if content_type and not (headers is not None and "content-type" in headers):
         parts.append(content_type_line(content_type))

@@ -213,11 +213,9 @@ class Router:
         return self._search(request, path)
 
     def _search(self, request: Request[Any, Any], path: bytes) -> Route:
-        if path[:1] != b"/":
-            path = _path_of(path)
         allowed: set[bytes] = set()
         for table in self._tables_for(request) if self._hosts else (self._table,):
-            found = table.find(request.raw_method, path, allowed)
+            found = table.find(request.raw_method, path, allowed) if path[:1] == b"/" else None
             if found is not None:
                 route, request.route_parameters = found
                 return route
@@ -237,12 +235,3 @@ def _refusal(request: Request[Any, Any], path: bytes, allowed: set[bytes]) -> Fa
         return NotFound(f"Requested URL {shown} not found")
     methods = [method.decode() for method in allowed]
     return MethodNotAllowed(f"Method {request.method} not allowed for URL {shown}", request.method, methods)
-
-
-def _path_of(target: bytes) -> bytes:
-    """The path of an absolute-form target (RFC 9112 §3.2.2); `*` and authorities stay as they are, and match nothing."""
-    scheme, found, rest = target.partition(b"://")
-    if not found or scheme.lower() not in (b"http", b"https"):
-        return target
-    _, slash, path = rest.partition(b"/")
-    return b"/" + path if slash else b"/"

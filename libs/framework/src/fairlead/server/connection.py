@@ -45,7 +45,7 @@ from fairlead.errors import (
     ServiceUnavailable,
 )
 from fairlead.http.clock import CLOCK
-from fairlead.http.head import Head, read_any, read_line, read_plain
+from fairlead.http.head import Head, origin_form, read_any, read_line, read_plain
 from fairlead.http.media import PROBLEM_JSON
 from fairlead.http.problem import encode_problem, problem_of
 from fairlead.http.status import has_no_body
@@ -321,7 +321,7 @@ class HttpConnection(asyncio.Protocol):
         method, target, version = read_line(line)
         if version != head.version:  # a remembered block under another version means something else
             head = read_any(line, block, self.shared.limits.max_header_fields)
-        return method, target, head
+        return method, *origin_form(target, head)
 
     def _read_head(self, line: bytes, block: bytes) -> Head:
         limits = self.shared.limits

@@ -74,6 +74,7 @@ class Server:
         *,
         limits: Limits | None = None,
         observer: Any = None,
+        backlog: int = 100,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         if observer is not None:
@@ -81,6 +82,7 @@ class Server:
         self._application = application
         self._sockets = list(sockets)
         self._limits = limits or Limits()
+        self._backlog = backlog
         self._tls = tls
         self._servers: list[asyncio.Server] = []
         self._sweep_handle: asyncio.TimerHandle | None = None
@@ -94,7 +96,9 @@ class Server:
         self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self.sweep)
         for listening in self._sockets:
             listening.setblocking(False)
-            self._servers.append(await loop.create_server(lambda: HttpConnection(shared), sock=listening.dup(), ssl=self._tls))
+            self._servers.append(
+                await loop.create_server(lambda: HttpConnection(shared), sock=listening.dup(), backlog=self._backlog, ssl=self._tls)
+            )
 
     @property
     def open_connections(self) -> int:
