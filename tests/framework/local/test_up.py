@@ -192,20 +192,22 @@ async def test_second_signal(checkout: Checkout) -> None:
     up = await checkout.up(FAIRLEAD_GRACEFUL_SHUTDOWN_TIMEOUT="300")
     await read_until(up, RUNNING)
     reader, writer = await asyncio.open_connection("127.0.0.1", checkout.ports["harbour"][0])
-    writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert b"200 OK" in await reader.readline()
-    up.send_signal(signal.SIGINT)
-    await read_until(up, "service is draining")
-    ended = asyncio.create_task(rest(up))
-    while not ended.done():
-        with suppress(ProcessLookupError):
-            up.send_signal(signal.SIGINT)
-        await asyncio.wait([ended], timeout=0.2)
+    try:
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in await reader.readline()
+        up.send_signal(signal.SIGINT)
+        await read_until(up, "service is draining")
+        ended = asyncio.create_task(rest(up))
+        while not ended.done():
+            with suppress(ProcessLookupError):
+                up.send_signal(signal.SIGINT)
+            await asyncio.wait([ended], timeout=0.2)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
     assert 0 == up.returncode
     assert [] == checkout.processes()
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
 
 
 async def test_second_run(checkout: Checkout) -> None:

@@ -99,6 +99,9 @@ async def _until_told(work: Coroutine[Any, Any, None], stack: Stack, console: Co
     finally:
         if watch is not None:
             watch.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM):  # an impatient Ctrl-C does not spoil the exit status
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _watch_caller(pid: int, stop: Callable[[], None]) -> None:
