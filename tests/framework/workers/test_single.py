@@ -61,7 +61,7 @@ async def test_a_second_signal_ends_even_a_blocked_loop(start: Any) -> None:
     await service.event("service is draining")
     await asyncio.sleep(0.3)  # signals that come together are one wish
     service.signal(signal.SIGINT)
-    assert await service.exit_status() == 0
+    assert await service.exit_status() == 1
 
 
 async def test_a_loop_that_does_not_drain_is_ended_at_the_deadline(start: Any) -> None:

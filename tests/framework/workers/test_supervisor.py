@@ -278,7 +278,8 @@ async def test_a_second_signal_forces(start: Any) -> None:
     await service.event("worker is draining")
     await asyncio.sleep(0.3)  # signals that come together are one wish
     service.signal(signal.SIGTERM)
-    assert await service.exit_status() == 0
+    assert await service.exit_status() == 1
+    assert service.stderr == "fairlead: stopped by force: a second signal came before the work was done\n"
     assert service.find("service is stopped by force", cause="SIGTERM") != []
     assert service.processes() == []
 

@@ -3,7 +3,7 @@
 | exit status | why |
 |---|---|
 | 0 | asked to stop, and stopped |
-| 1 | an address that can't be had, an app that can't start, a crash loop |
+| 1 | an address that can't be had, an app that can't start, a crash loop, a second signal that cut work short |
 | 2 | configuration that is unknown, missing or malformed |
 
 The cause of any status but 0 is on stderr, once.

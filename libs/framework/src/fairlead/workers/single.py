@@ -80,7 +80,7 @@ class Warden:
     """The second thread. `start` returns when the management port is served; `stop` ends it."""
 
     def __init__(
-        self, plan: Plan, fleet: SingleFleet, signals: SignalInbox, listener: socket.socket, leave: Callable[[], object]
+        self, plan: Plan, fleet: SingleFleet, signals: SignalInbox, listener: socket.socket, leave: Callable[..., object]
     ) -> None:
         self._plan = plan
         self._fleet = fleet
@@ -127,7 +127,7 @@ class Warden:
             self._begin_drain(number)
         elif wish is Wish.FORCE:
             logger.warning("service is stopped by force", extra={"cause": number.name})
-            self._leave()
+            self._leave(1)
         elif wish is Wish.RELOAD:
             logger.warning("a single process has no rolling restart", extra={"cause": number.name})
 
@@ -208,7 +208,7 @@ class SingleProcess:
         async for beat in service.beats():
             self._fleet.last_beat = beat
 
-    def _leave(self) -> None:
+    def _leave(self, status: int = 0) -> None:
         """End at once, with what was logged."""
         self._stream.flush()
-        os._exit(0)
+        os._exit(status)

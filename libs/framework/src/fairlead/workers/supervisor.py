@@ -5,7 +5,8 @@ then opens the listening sockets, starts the management port, and gives each slo
 a signal, or for a slot that gives up.
 
     SIGTERM, SIGINT     drain: /readyz says 503, serve on for DRAIN_DELAY, then every worker stops accepting and finishes
-                        what it has, until one absolute deadline that is passed down; exit 0. A second one forces.
+                        what it has, until one absolute deadline that is passed down; exit 0. A second one forces:
+                        whatever still runs is killed, exit 1.
     SIGHUP              rolling restart: for each slot a new worker first, then the old one is drained. If the terminal
                         was closed it means what it says: the end.
     SIGCHLD             bury the dead, orphans too as PID 1.
@@ -40,7 +41,7 @@ from fairlead.workers.notification import notify
 from fairlead.workers.plan import Plan
 from fairlead.workers.reaper import Reaper
 from fairlead.workers.signals import SignalInbox, Wish, Wishes
-from fairlead.workers.slot import Slot
+from fairlead.workers.slot import GiveUp, Slot
 
 __all__ = ["Supervisor"]
 
@@ -96,13 +97,12 @@ class Supervisor:
             asyncio.create_task(self._roll_when_asked(), name="rolling restart"),
         ]
         await self._over.wait()
-        failure = self._failure
-        await self._drain(failure)
+        await self._drain(self._failure)
         for task in companions:
             task.cancel()
         await asyncio.gather(*companions, *self._errands, return_exceptions=True)
         await self.fleet.settle()
-        return failure
+        return self._failure
 
     def _slot(self, index: int, listener: socket.socket) -> Slot:
         return Slot(index, self._plan, listener, self._reaper, self.fleet)
@@ -222,6 +222,8 @@ class Supervisor:
 
     async def _end_when_forced(self) -> None:
         await self._forced.wait()
+        if any(slot.workers for slot in self.fleet.slots):
+            self._failure = self._failure or GiveUp("stopped by force: a second signal came before the work was done")
         for slot in self.fleet.slots:
             slot.end("forced by a second signal")
 
