@@ -68,11 +68,12 @@ class Service:
         """Compose the routes, run the listeners, take connections."""
         self.app.finalise()
         await self.app.startup()
-        self._server = Server(self.app.dispatcher, self._sockets, limits=self.app.config.limits(), observer=self._observer())
+        config = self.app.config
+        self._server = Server(
+            self.app.dispatcher, self._sockets, limits=config.limits(), observer=self._observer(), backlog=config.BACKLOG
+        )
         await self._server.start()
         registry.add(ServerMetrics(self._server))
-        for listener in self._sockets:  # to listen again with asyncio's default would have cut the queue to 100
-            listener.listen(self.app.config.BACKLOG)
         await self.app.started()
         await self._run_checks()
         if self.app.config.BLOCKED_LOOP_THRESHOLD:
