@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import fairlead
 
 PACKAGE = Path(fairlead.__file__).parent
@@ -72,6 +74,7 @@ def is_alembic_script(name: str) -> bool:
     return name.startswith("fairlead.postgres.alembic")
 
 
+@pytest.mark.deadline(120)
 def test_every_module_imports_alone() -> None:
     """No module leans on another having been imported before it: each is the first in a process of its own.
 
