@@ -437,3 +437,11 @@ async def test_close_frame_between_fragments(wire: MakeWire) -> None:
     peer.feed(client_frame(TEXT, b"half", fin=False) + close(1000, "enough") + client_frame(CONT, b"rest"))
     assert await peer.received() == [(1000, "enough")]
     assert peer.sent_close == (1000, "enough")
+
+
+async def test_received_bytes_are_counted_on_every_path(wire: MakeWire) -> None:
+    """The counters count bytes, not characters, whether a text came whole or in fragments."""
+    peer = wire()
+    peer.feed(text("grüß"), client_frame(TEXT, "grü".encode(), fin=False), client_frame(CONT, "ß".encode()))
+    assert [await peer.ws.recv(), await peer.ws.recv()] == ["grüß", "grüß"]
+    assert (peer.stats.messages_received, peer.stats.bytes_received) == (2, 12)

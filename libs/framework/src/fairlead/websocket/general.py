@@ -46,6 +46,11 @@ _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
+def payload_bytes(message: Message) -> int:
+    """How long a message was on the wire, before compression."""
+    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+
+
 class GeneralPath:
     """Feed it whole frames by `receive`; then write what is `to_send` and see whether it `has_ended`."""
 

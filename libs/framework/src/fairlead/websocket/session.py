@@ -41,7 +41,7 @@ from fairlead.websocket.frames import (
     encode_message,
     frame,
 )
-from fairlead.websocket.general import GeneralPath, Message, Utf8Decoder
+from fairlead.websocket.general import GeneralPath, Message, Utf8Decoder, payload_bytes
 from fairlead.websocket.handshake import Accepted
 from fairlead.websocket.heartbeat import Heartbeat
 from fairlead.websocket.inbox import Inbox
@@ -420,7 +420,7 @@ class Websocket:
         general = self._general_path()
         message = general.receive(data)
         if message is not None and self.open:
-            self._inbox.deliver(message, len(message))
+            self._inbox.deliver(message, payload_bytes(message))
         if general.has_ended:
             self._follow_soon(general)
         else:
