@@ -10,7 +10,8 @@ import pytest
 from fairlead import App, Request, raw, text
 from fairlead.http.clock import CLOCK
 from fairlead.http.limits import Limits
-from fairlead.server.connection import REQUESTS_PER_TURN, State
+from fairlead.server.connection import REQUESTS_PER_TURN
+from fairlead.server.link import State
 from tests.framework.server.scripted import Scripted
 
 LARGE = 100_000

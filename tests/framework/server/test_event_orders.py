@@ -22,7 +22,7 @@ from fairlead import App, HTTPResponse, Request, empty, raw, text
 from fairlead.errors import ServerError
 from fairlead.http.clock import CLOCK
 from fairlead.http.limits import Limits
-from fairlead.server.connection import State
+from fairlead.server.link import State
 from tests.framework.server.scripted import Scripted, cut
 
 LARGE = 150_000

@@ -31,7 +31,6 @@ has to read before more is taken up. Otherwise 64 KiB of requests could ask for 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -53,6 +52,7 @@ from fairlead.http.wire import CONTINUE, LENGTHS, OK_HEADS, encode_head
 from fairlead.request import ConnectionInfo, Request
 from fairlead.response import HTTPResponse
 from fairlead.server.body import BodyReader
+from fairlead.server.link import BODY, CLOSING, HANDLING, HEAD, HELD, IDLE, LINGERING, UPGRADED, Link
 from fairlead.server.sink import ResponseSink
 from fairlead.streaming import RequestStream, ResponseStream
 
@@ -74,23 +74,7 @@ _TARGET_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 
 
-class State(enum.Enum):
-    """Where a connection stands."""
-
-    IDLE = enum.auto()
-    HEAD = enum.auto()
-    BODY = enum.auto()
-    HANDLING = enum.auto()
-    HELD = enum.auto()
-    UPGRADED = enum.auto()
-    LINGERING = enum.auto()
-    CLOSING = enum.auto()
-
-
-IDLE, HEAD, BODY, HANDLING, HELD, UPGRADED, LINGERING, CLOSING = State
-
-
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(Link):
     """The protocol object of a connection, and the `Exchange` of its requests."""
 
     __slots__ = (
@@ -99,44 +83,22 @@ class HttpConnection(asyncio.Protocol):
         "_head",
         "_info",
         "_max_head_bytes",
-        "_out",
-        "_paused",
         "_request",
         "_start",
         "_task",
         "_timed_out",
-        "_unread",
-        "_waiters",
-        "_write",
-        "deadline",
-        "final",
         "idle_since",
-        "lost",
         "session",
-        "shared",
-        "state",
-        "transport",
-        "write_deadline",
     )
 
     def __init__(self, shared: Shared) -> None:
         # for the connection
-        self.shared = shared
+        super().__init__(shared, final=not shared.limits.keep_alive_timeout_s)
         self._start = shared.runner.start
         self._max_head_bytes = shared.limits.max_head_bytes
-        self.transport: Any = None
         self._info: ConnectionInfo | None = None
         self._head: Head | None = None
-        self._out: list[bytes] | None = None
-        self._paused = False
-        self._unread = 0
-        self._waiters: list[asyncio.Future[None]] = []
-        self.state = IDLE
-        self.final = not shared.limits.keep_alive_timeout_s
-        self.lost = False
         self.session: Any = None
-        self.deadline = CLOCK.now + shared.limits.header_timeout_s
-        self.write_deadline = inf
         self.idle_since = CLOCK.now
         # for the request under way
         self._buffer = b""
@@ -148,8 +110,7 @@ class HttpConnection(asyncio.Protocol):
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self._write = self.transport.write
+        super().connection_made(transport)
         shared = self.shared
         shared.connections.add(self)
         if shared.limits.max_connections and len(shared.connections) > shared.limits.max_connections:
@@ -193,11 +154,6 @@ class HttpConnection(asyncio.Protocol):
             self.session.resume_writing()
         self._wake()
         self._take_up()
-
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Take as many messages from the data as are complete, and answer them in one write.
@@ -557,11 +513,6 @@ class HttpConnection(asyncio.Protocol):
             return ServiceUnavailable("The response took too long", extra={"route": request.uri_template})
         return ServiceUnavailable("The request was cancelled by the server")
 
-    def abort(self) -> None:
-        """Cut the connection, and take up nothing more of what came over it."""
-        self.final = True
-        self.transport.abort()
-
     async def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Any:
         """Turn the connection into a websocket; see `server/upgrade.py`."""
         from fairlead.server.upgrade import open_websocket
@@ -581,36 +532,6 @@ class HttpConnection(asyncio.Protocol):
         return self.session
 
     # Writing and ending
-
-    def _send(self, data: bytes) -> None:
-        if self._out is not None:
-            self._out.append(data)
-        elif not self.lost:
-            self._write(data)
-
-    def send_now(self, data: bytes) -> None:
-        """Write data after everything that was collected before it."""
-        out = self._out
-        if out:
-            data = b"".join([*out, data])
-            out.clear()
-        if not self.lost:
-            self._write(data)
-
-    async def writable(self) -> None:
-        """Wait while the peer reads too slowly. Raises `RequestCancelled` when it is gone."""
-        while self._paused and not self.lost:
-            waiter = self.shared.loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if not self.lost:  # else both have come, and this is the cause
-                    raise
-            finally:
-                self._waiters.remove(waiter)
-        if self.lost:
-            raise RequestCancelled("the client is gone")
 
     def answer_begins(self) -> None:
         """From here on a 100 would stand in the middle of the answer."""
@@ -676,18 +597,6 @@ class HttpConnection(asyncio.Protocol):
         else:
             self.close()
 
-    def _expire_writing(self) -> None:
-        """Cut a peer that has read nothing since it was looked at last; one that reads slowly has another while."""
-        before, self._unread = self._unread, self.transport.get_write_buffer_size()
-        if self._unread >= before:
-            self.abort()
-            return
-        again = CLOCK.now + self.shared.limits.write_timeout_s
-        if self._paused:
-            self.write_deadline = again
-        if self.state is CLOSING:
-            self.deadline = again
-
     def _expire_handling(self) -> None:
         """Whose time is over: the client's who doesn't send on, or the handler's? One that ignores that is cut next time."""
         assert self._task is not None
@@ -704,11 +613,6 @@ class HttpConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Nothing has come since the last response, but perhaps an empty line."""
         return self.state is IDLE or (self.state is HEAD and not self._buffer.strip())
-
-    @property
-    def is_ended(self) -> bool:
-        """Answered for the last time, and the answer is out; only the client's leftovers are being thrown away."""
-        return self.state is LINGERING and not self.transport.get_write_buffer_size()
 
     @property
     def request(self) -> Request[Any, Any] | None:
