@@ -251,3 +251,9 @@ def test_check_reads_the_environment(shop: Folder, capsys: Capture, monkeypatch:
     monkeypatch.setenv("FAIRLEAD_PROT", "1")
     assert run("check", "shop:app") == 2
     assert capsys.readouterr().err == "fairlead: FAIRLEAD_PROT is no setting of fairlead; did you mean FAIRLEAD_PORT?\n"
+
+
+def test_the_signals_come_before_the_framework() -> None:
+    """K3: what `serve` imports until it has its handlers is no application and no event loop."""
+    code = "import sys, fairlead.cli.serve, fairlead.cli.target; print({'fairlead.app', 'asyncio'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

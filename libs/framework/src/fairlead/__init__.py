@@ -1,13 +1,23 @@
-"""Fairlead: a Kubernetes-ready microservice framework with the API that Sanic users know."""
+"""Fairlead: a Kubernetes-ready microservice framework with the API that Sanic users know.
 
-from fairlead.app import App
-from fairlead.blueprint import Blueprint, BlueprintGroup
-from fairlead.config import Config
-from fairlead.errors import FairleadException, WebsocketClosed
-from fairlead.files import file
-from fairlead.injection import Body, Query
-from fairlead.request import Request
-from fairlead.response import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, text
+A name is imported when it is first used (PEP 562): `fairlead serve` has to have its signal handlers within moments of its
+start, and none of its commands is to wait for what only an application needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairlead.app import App
+    from fairlead.blueprint import Blueprint, BlueprintGroup
+    from fairlead.config import Config
+    from fairlead.errors import FairleadException, WebsocketClosed
+    from fairlead.files import file
+    from fairlead.injection import Body, Query
+    from fairlead.request import Request
+    from fairlead.response import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, text
 
 __version__ = "26.11.0"
 
@@ -32,3 +42,26 @@ __all__ = [
     "redirect",
     "text",
 ]
+
+_MODULES = {
+    "app": ("App",),
+    "blueprint": ("Blueprint", "BlueprintGroup"),
+    "config": ("Config",),
+    "errors": ("FairleadException", "WebsocketClosed"),
+    "files": ("file",),
+    "injection": ("Body", "Query"),
+    "request": ("Request",),
+    "response": ("HTTPResponse", "JSONResponse", "empty", "html", "json", "raw", "redirect", "text"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

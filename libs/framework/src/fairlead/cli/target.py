@@ -1,16 +1,17 @@
-"""The target on the command line: of `serve`, `check` and `routes`."""
+"""The target on the command line: of `serve`, `check` and `routes`.
+
+Imports the framework only when it is needed: `serve` declares its arguments before it has taken over the signals.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fairlead.app import App
-from fairlead.config import Config
-from fairlead.workers.configuration import apply_options
-from fairlead.workers.target import load_target
+if TYPE_CHECKING:
+    from fairlead.app import App
 
 __all__ = ["add_target", "finalised_app", "import_from_here", "target_of"]
 
@@ -27,6 +28,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def target_of(arguments: argparse.Namespace) -> str:
     """The target that was given, or the environment's; "" when there is neither. Raises `ConfigurationError`."""
+    from fairlead.config import Config
+
     return arguments.target or str(Config.from_environment().TARGET)
 
 
@@ -39,6 +42,9 @@ def import_from_here() -> None:
 
 def finalised_app(arguments: argparse.Namespace) -> App[Any, Any]:
     """Import the target in this process and compose its routes."""
+    from fairlead.workers.configuration import apply_options
+    from fairlead.workers.target import load_target
+
     import_from_here()
     app = load_target(target_of(arguments))
     apply_options(app, {})

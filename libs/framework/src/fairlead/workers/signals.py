@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 __all__ = [
     "HELD_SIGNALS",
