@@ -14,6 +14,7 @@ from typing import Any
 
 from fairlead.http.clock import CLOCK
 from fairlead.http.limits import Limits
+from fairlead.request import current_request
 from fairlead.server.application import Application
 from fairlead.server.connection import HttpConnection
 from fairlead.server.runner import Runner
@@ -224,9 +225,9 @@ class Server:
         for connection in self.shared.connections:
             request = connection.request
             if request is not None:
-                logger.warning(
-                    "request cut at the deadline of the drain", extra={"request_id": request.id, "route": request.uri_template}
-                )
+                token = current_request.set(request)  # whose id the logs show
+                logger.warning("request cut at the deadline of the drain", extra={"route": request.uri_template})
+                current_request.reset(token)
         for task in tasks:
             task.cancel("the deadline of the drain has passed")
         if tasks:
