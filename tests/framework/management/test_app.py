@@ -114,3 +114,51 @@ async def test_anything_else_is_not_here(client: httpx.AsyncClient) -> None:
     """The port has four paths, and they are read only."""
     assert (await client.get("/")).status_code == 404
     assert (await client.post("/readyz")).status_code == 405
+
+
+class Operator:
+    """Keeps what it was asked for; refuses to run 13 workers."""
+
+    def __init__(self) -> None:
+        self.wishes: list[object] = []
+
+    async def reload(self, cause: str) -> str:
+        """Done."""
+        self.wishes.append("reload")
+        return ""
+
+    async def scale(self, count: int, cause: str) -> str:
+        """Done, but for 13."""
+        self.wishes.append(count)
+        return "no luck" if count == 13 else ""
+
+    async def stop(self, cause: str) -> str:
+        """Done."""
+        self.wishes.append("stop")
+        return ""
+
+
+async def test_commands_are_answered_with_their_outcome(fleet: Fleet) -> None:
+    """K5: 200 when it was done, 409 with the cause when not, 400 for what can't be meant; a GET changes nothing."""
+    operator = Operator()
+    async with AsyncTestClient(build_management_app(fleet, operator)) as client:
+        answers = {}
+        for target in ("/reload", "/scale?workers=4", "/scale?workers=13", "/scale?workers=-1", "/scale", "/stop"):
+            response = await client.post(target)
+            answers[target] = response.status_code, response.text
+            assert (await client.get(target)).status_code == 405
+    assert answers == {
+        "/reload": (200, "done\n"),
+        "/scale?workers=4": (200, "done\n"),
+        "/scale?workers=13": (409, "no luck\n"),
+        "/scale?workers=-1": (400, "workers=N says how many\n"),
+        "/scale": (400, "workers=N says how many\n"),
+        "/stop": (200, "done\n"),
+    }
+    assert operator.wishes == ["reload", 4, 13, "stop"]
+
+
+@pytest.mark.parametrize("target", ["/reload", "/scale?workers=4", "/stop"])
+async def test_without_an_operator_there_are_no_commands(client: httpx.AsyncClient, target: str) -> None:
+    """K5: on the port that the network reaches."""
+    assert (await client.post(target)).status_code == 404
