@@ -1,37 +1,54 @@
 """Files as responses: conditional requests, ranges, and static folders that nobody climbs out of.
 
-A static folder is resolved once; a request's path is decoded once, then joined and resolved, and must still lie inside: `..`,
-`%2F`, backslashes, NUL and symbolic links that lead out are all a plain 404.
+A static folder is resolved once. The router has decoded a request's path, once; here it is joined and resolved, and must still lie
+inside. `..`, an encoded slash, backslashes, NUL and symbolic links that lead out are all a plain 404, and so is what is no regular
+file (opening a FIFO would hold a thread for ever).
+
+Everything that touches the disk runs in a thread. Only the bytes that the client is to have are read: none for HEAD or 304, a part
+for a range; and a static file above `STREAM_FROM_BYTES` is sent in pieces, as fast as its reader takes them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import mimetypes
 import os
 import re
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
-from fairlead.errors import FileNotFound, RangeNotSatisfiable
+from fairlead.errors import FileNotFound, PreconditionFailed, RangeNotSatisfiable
 from fairlead.http import media
 from fairlead.http.headers import Headers
 from fairlead.request import Request
 from fairlead.response import HTTPResponse
 from fairlead.types import HeaderItems
 
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})").fullmatch
+STREAM_FROM_BYTES = 1_048_576
+"""A static file with more to send than this is sent in pieces."""
+
+PIECE_BYTES = 262_144
+
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE).fullmatch
+_MISSING = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
+)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # Windows has no FIFOs in its folders
 
 
 def guess_content_type(path: str | Path) -> str:
     """The media type for a file's name, with a charset for text."""
     kind, encoding = mimetypes.guess_type(str(path))
-    if encoding == "gzip":
-        return "application/gzip"
+    if encoding is not None:
+        return "application/gzip" if encoding == "gzip" else media.OCTETS
     if kind is None:
         return media.OCTETS
     if kind.startswith("text/") or kind in ("application/javascript", "image/svg+xml"):
@@ -44,28 +61,45 @@ def etag_of(status: os.stat_result) -> str:
     return f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
 
 
+def _tags(headers: Headers, name: str) -> list[str] | None:
+    """The entity tags of a field, None without it."""
+    values = headers.getall(name, [])
+    return [tag.strip() for value in values for tag in value.split(",")] if values else None
+
+
+def _moment(headers: Headers, name: str) -> datetime | None:
+    """The date of a field; None without it, and for one that is no date (RFC 9110 §13.1.3: ignored)."""
+    try:
+        moment = parsedate_to_datetime(headers.get(name, ""))
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def is_unmodified(headers: Headers, etag: str, modified: datetime) -> bool:
     """Whether the client's copy is still good: If-None-Match wins over If-Modified-Since (RFC 9110 §13.2.2)."""
-    tags = headers.get("if-none-match")
+    tags = _tags(headers, "if-none-match")
     if tags is not None:
-        return tags.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in tags.split(",")}
-    since = headers.get("if-modified-since")
-    if since is None:
-        return False
-    try:
-        moment = parsedate_to_datetime(since)
-    except (TypeError, ValueError):
-        return False
-    return modified.replace(microsecond=0) <= (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return "*" in tags or etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]
+    since = _moment(headers, "if-modified-since")
+    return since is not None and modified.replace(microsecond=0) <= since
+
+
+def has_changed(headers: Headers, etag: str, modified: datetime) -> bool:
+    """Whether the file is no longer the one that the client insists on: If-Match, else If-Unmodified-Since (RFC 9110 §13.2.2)."""
+    tags = _tags(headers, "if-match")
+    if tags is not None:
+        return "*" not in tags and (etag.startswith("W/") or etag not in tags)
+    since = _moment(headers, "if-unmodified-since")
+    return since is not None and modified.replace(microsecond=0) > since
 
 
 async def validate_file(request_headers: Headers, last_modified: datetime | float | int) -> HTTPResponse | None:
     """A 304 when the client's If-Modified-Since still holds, else None."""
     if not isinstance(last_modified, datetime):
         last_modified = datetime.fromtimestamp(last_modified, UTC)
-    if "if-modified-since" in request_headers and is_unmodified(request_headers, "", last_modified):
-        return HTTPResponse(b"", 304)
-    return None
+    since = _moment(request_headers, "if-modified-since")
+    return HTTPResponse(b"", 304) if since is not None and last_modified.replace(microsecond=0) <= since else None
 
 
 def parse_range(header: str, total: int) -> tuple[int, int] | None:
@@ -102,68 +136,122 @@ async def file(
     max_age: float | int | None = None,
     no_store: bool | None = None,
 ) -> HTTPResponse:
-    """A response with a file's content, read off the loop.
+    """A response with a file's content, read in a thread, whole: for what fits into memory.
 
     With `request_headers` conditional requests and one byte range are honoured. Raises `FileNotFound` (404),
-    `RangeNotSatisfiable` (416).
+    `PreconditionFailed` (412), `RangeNotSatisfiable` (416).
     """
-    path = Path(location)
-    response = HTTPResponse(b"", status, headers, mime_type or guess_content_type(filename or path))
-    content, stat = await asyncio.get_running_loop().run_in_executor(None, _read, path)
-    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-    if isinstance(last_modified, datetime):
-        modified = last_modified
-    elif last_modified is not None:
-        modified = datetime.fromtimestamp(last_modified, UTC)
-    fields = response.headers
-    etag = fields.setdefault("etag", etag_of(stat))
-    fields.setdefault("last-modified", format_datetime(modified.astimezone(UTC), usegmt=True))
-    fields.setdefault("accept-ranges", "bytes")
-    if no_store:
-        fields.setdefault("cache-control", "no-store")
-    elif max_age is not None:
-        fields.setdefault("cache-control", f"public, max-age={int(max_age)}")
-    else:
-        fields.setdefault("cache-control", "no-cache")
-    if filename is not None:
-        fields.setdefault("content-disposition", f"attachment; filename*=UTF-8''{quote(filename, safe='')}")
-    if request_headers is not None and validate_when_requested and is_unmodified(request_headers, etag, modified):
-        response.status, response.content_type = 304, None
-        return response
-    response.body = content
-    if request_headers is not None and status == 200 and request_headers.get("if-range", etag) == etag:
-        _cut(response, request_headers.get("range", ""), len(content))
+    delivery = _Delivery(status, mime_type, headers, filename, last_modified, max_age, bool(no_store))
+    if validate_when_requested:
+        delivery.conditions = request_headers
+    if status == 200:
+        delivery.ranges = request_headers
+    response, _ = await asyncio.get_running_loop().run_in_executor(None, delivery.read, Path(location))
     return response
 
 
-def _cut(response: HTTPResponse, header: str, total: int) -> None:
-    chosen = parse_range(header, total) if header else None
-    if chosen is not None:
-        start, end = chosen
-        response.body = response.body[start : end + 1]
-        response.status = 206
-        response.headers["content-range"] = f"bytes {start}-{end}/{total}"
+@dataclass(slots=True)
+class _Delivery:
+    """What is wanted of a file. `read` is for a thread."""
+
+    status: int = 200
+    mime_type: str | None = None
+    headers: HeaderItems | None = None
+    filename: str | None = None
+    last_modified: datetime | float | int | None = None
+    max_age: float | int | None = None
+    no_store: bool = False
+    conditions: Headers | None = None
+    ranges: Headers | None = None
+    with_body: bool = True
+    stream_from: float = float("inf")
+
+    def read(self, path: Path) -> tuple[HTTPResponse, BinaryIO | None]:
+        """The response, and the open file in place of a body that is longer than `stream_from`."""
+        with ExitStack() as stack:
+            opened = stack.enter_context(_open(path))
+            status = os.fstat(opened.fileno())
+            response = HTTPResponse(b"", self.status, self.headers, self.mime_type or guess_content_type(self.filename or path))
+            modified = self._describe(response.headers, status)
+            etag, total = response.headers["etag"], status.st_size
+            if self.conditions is not None and has_changed(self.conditions, etag, modified):
+                raise PreconditionFailed("The file is another one by now")
+            if self.conditions is not None and is_unmodified(self.conditions, etag, modified):
+                response.status, response.content_type = 304, None
+                return response, None
+            first, length = self._part(response, total)
+            if not self.with_body:
+                response.headers["content-length"] = str(length)
+                return response, None
+            opened.seek(first)
+            if length <= self.stream_from:
+                response.body = opened.read(length)
+                return response, None
+            response.headers["content-length"] = str(length)
+            stack.pop_all()
+            return response, opened
+
+    def _describe(self, fields: Headers, status: os.stat_result) -> datetime:
+        """Set the fields that say what the file is; when it was modified."""
+        given = status.st_mtime if self.last_modified is None else self.last_modified
+        modified = given if isinstance(given, datetime) else datetime.fromtimestamp(given, UTC)
+        fields.setdefault("etag", etag_of(status))
+        fields.setdefault("last-modified", format_datetime(modified.astimezone(UTC), usegmt=True))
+        fields.setdefault("accept-ranges", "bytes")
+        if self.no_store:
+            fields.setdefault("cache-control", "no-store")
+        elif self.max_age is not None:
+            fields.setdefault("cache-control", f"public, max-age={int(self.max_age)}")
+        else:
+            fields.setdefault("cache-control", "no-cache")
+        if self.filename is not None:
+            fields.setdefault("content-disposition", f"attachment; filename*=UTF-8''{quote(self.filename, safe='')}")
+        return modified
+
+    def _part(self, response: HTTPResponse, total: int) -> tuple[int, int]:
+        """First byte and number of bytes: a range (206), or all. A range of another version is not what the client wants."""
+        fields = response.headers
+        if self.ranges is not None and "range" in self.ranges:
+            version = self.ranges.get("if-range")
+            if version is None or version == fields["last-modified"] or (version == fields["etag"] and version[:2] != "W/"):
+                chosen = parse_range(self.ranges["range"], total)
+                if chosen is not None:
+                    response.status = 206
+                    fields["content-range"] = f"bytes {chosen[0]}-{chosen[1]}/{total}"
+                    return chosen[0], chosen[1] - chosen[0] + 1
+        return 0, total
 
 
-def _read(path: Path) -> tuple[bytes, os.stat_result]:
+@contextmanager
+def _missing_is_404(path: Path) -> Iterator[None]:
+    """An operating system that says "not there", "not yours" or "no such name" is answered with 404; other trouble is trouble."""
     try:
-        with path.open("rb") as opened:
-            return opened.read(), os.fstat(opened.fileno())
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as exc:
+        yield
+    except OSError as exc:
+        if exc.errno not in _MISSING:
+            raise
         raise FileNotFound("File not found", extra={"path": str(path), "cause": str(exc)}) from None
 
 
-def resolve_inside(root: Path, relative: str) -> Path:
-    """The file below `root` that a percent-encoded path names. Raises `FileNotFound` (404) for anything outside."""
-    name = unquote(relative)
-    if "\0" in name or "\\" in name:
-        raise FileNotFound("File not found", relative_url=relative)
+def _open(path: Path) -> BinaryIO:
+    with _missing_is_404(path):
+        opened = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        opened.close()
+        raise FileNotFound("File not found", extra={"path": str(path), "cause": "not a regular file"})
+    return opened
+
+
+def resolve_inside(root: Path, name: str) -> Path:
+    """The file or folder below `root` (resolved) that a decoded path names. Raises `FileNotFound` (404) for anything outside."""
+    if "\0" in name or "\\" in name or ".." in name.split("/"):
+        raise FileNotFound("File not found", relative_url=name)
     try:
         path = (root / name.lstrip("/")).resolve()
-    except (OSError, RuntimeError):
-        raise FileNotFound("File not found", relative_url=relative) from None
+    except RuntimeError:  # links that lead to themselves, before Python 3.13
+        raise FileNotFound("File not found", relative_url=name) from None
     if not path.is_relative_to(root):
-        raise FileNotFound("File not found", relative_url=relative)
+        raise FileNotFound("File not found", relative_url=name)
     return path
 
 
@@ -174,11 +262,42 @@ def static_handler(
     root = Path(location).resolve()
     if not root.exists():
         raise ValueError(f"there is no file or folder {str(location)!r} to serve")
+    is_folder = root.is_dir()
 
-    async def serve(request: Request[Any, Any], path: str = "") -> HTTPResponse:
-        target = root if root.is_file() else resolve_inside(root, path)
-        if index and target.is_dir():
-            target = target / index
-        return await file(target, request_headers=request.headers, mime_type=content_type, max_age=max_age)
+    def locate(name: str) -> Path:
+        path = resolve_inside(root, name) if is_folder else root
+        with _missing_is_404(path):
+            if path.is_dir():
+                return resolve_inside(root, f"{name}/{index}") if index else path
+        if name.endswith("/"):  # a file has nothing below it, and relative links would lead astray
+            raise FileNotFound("File not found", relative_url=name)
+        return path
+
+    async def serve(request: Request[Any, Any], path: str = "") -> HTTPResponse | None:
+        if "%2f" in request.path.lower():  # one name, or two? A proxy in front may have decided otherwise
+            raise FileNotFound("File not found", relative_url=path)
+        is_head = request.raw_method == b"HEAD"
+        delivery = _Delivery(
+            mime_type=content_type,
+            max_age=max_age,
+            conditions=request.headers,
+            ranges=None if is_head else request.headers,  # RFC 9110 §14.2: defined for GET only
+            with_body=not is_head,
+            stream_from=STREAM_FROM_BYTES,
+        )
+        loop = asyncio.get_running_loop()
+        response, opened = await loop.run_in_executor(None, lambda: delivery.read(locate(path)))
+        if opened is None:
+            return response
+        with opened:
+            left = int(response.headers["content-length"])
+            stream = await request.respond(response)
+            while left:
+                piece = await loop.run_in_executor(None, opened.read, min(left, PIECE_BYTES))
+                if not piece:
+                    break  # it was cut short meanwhile: the stream finds out
+                left -= len(piece)
+                await stream.send(piece)
+        return None
 
     return serve
