@@ -193,8 +193,8 @@ async def kill(setting: Setting) -> Row:
         prober, load = Prober(service.port("management")), Load(service.port()).start()
         killed: set[int] = set()
         for number in range(setting.kills):
-            if number >= setting.workers:
-                await asyncio.sleep(HEALTHY_S / setting.workers)
+            if number and number % setting.workers == 0:
+                await asyncio.sleep(HEALTHY_S)
             pid = service.worker_pid(number % setting.workers)
             killed.add(pid)
             os.kill(pid, signal.SIGKILL)

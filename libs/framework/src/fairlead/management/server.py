@@ -23,7 +23,7 @@ LIMITS = Limits(max_body_bytes=0, max_connections=100, keep_alive_timeout_s=30.0
 COMMAND_LIMITS = Limits(max_body_bytes=0, max_connections=20, keep_alive_timeout_s=30.0, response_timeout_s=3600.0)
 """A command is answered when it has been carried out: a rolling restart waits for each worker's last request."""
 
-LAST_ANSWERS_S = 0.25
+LAST_ANSWERS_S = 0.1
 """How long an answer that is under way may take at the end."""
 
 
