@@ -49,7 +49,7 @@ from fairlead.http.media import PROBLEM_JSON
 from fairlead.http.problem import encode_problem, problem_of
 from fairlead.http.status import has_no_body
 from fairlead.http.wire import CONTINUE, LENGTHS, OK_HEADS, encode_head
-from fairlead.request import ConnectionInfo, Request
+from fairlead.request import ConnectionInfo, Request, current_request
 from fairlead.response import HTTPResponse
 from fairlead.server.body import BodyReader
 from fairlead.server.link import BODY, CLOSING, HANDLING, HEAD, HELD, IDLE, LINGERING, UPGRADED, Link
@@ -423,7 +423,8 @@ class HttpConnection(Link):
             return
         assert request is not None
         if failure is not None or task.cancelled():  # nobody knows what has been answered
-            logger.error("a request ended without its answer", exc_info=failure, extra={"request_id": request.id})
+            current_request.set(request)  # whose id the logs show
+            logger.error("a request ended without its answer", exc_info=failure)
             self.abort()
         elif self.state is UPGRADED:
             return
