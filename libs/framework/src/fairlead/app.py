@@ -28,7 +28,7 @@ from fairlead.dispatch import Dispatcher
 from fairlead.errors import URLBuildError
 from fairlead.health import Health
 from fairlead.lifecycle import Lifecycle
-from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord
+from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord, hosts_of
 from fairlead.routing import Route, Router
 from fairlead.routing.pattern import Parameter
 from fairlead.tasks import TaskRegistry, TaskSource
@@ -152,7 +152,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         )
         hosts = record.hosts
         if not hosts and blueprint is not None and blueprint.host:
-            hosts = frozenset([blueprint.host] if isinstance(blueprint.host, str) else blueprint.host)
+            hosts = hosts_of(blueprint.host)
         route = Route(
             ".".join([self.name, *([placement.name] if placement else []), record.name]),
             path,

@@ -32,10 +32,10 @@ def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middlewa
     handler = route.handler
     call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
     is_async = is_coroutine_handler(handler)
-    if route.max_body_bytes is not None:
-        call = _with_limit(call, route.max_body_bytes)
     if route.stream:
         call = _with_stream(call, route.max_body_bytes or max_body_bytes)
+    if route.max_body_bytes is not None:
+        call = _with_limit(call, route.max_body_bytes)  # outside: a body that came whole is a stream's too
     if route.is_websocket:
         call, is_async = _with_upgrade(call, route.options), True
     if after:
@@ -102,7 +102,7 @@ def _with_middleware(
                 return None  # the head is gone: response middleware ran when it was sent
             response = respond_with(answer)
         except Exception as exc:
-            if request.responded:
+            if request.responded or is_upgraded(request):
                 raise
             response = await fail(request, exc)
         return response if after is None else await after(request, response)

@@ -67,3 +67,6 @@ def _lines(cause: Exception) -> list[str]:
 
 
 _RENDERERS = {"json": _json, "text": _text, "html": _html}
+
+FORMATS = ("auto", *_RENDERERS)
+"""What `error_format` may be."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from fairlead.error_pages import FORMATS
 from fairlead.files import static_handler
 from fairlead.types import ErrorHandler, Handler, Listener, Middleware
 
@@ -41,6 +42,10 @@ class RouteRecord:
     max_body_bytes: int | None = None
     ctx: SimpleNamespace = field(default_factory=SimpleNamespace)
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.error_format is not None and self.error_format not in FORMATS:
+            raise ValueError(f"error_format {self.error_format!r} of {self.uri} is none of {', '.join(FORMATS)}")
 
 
 @dataclass(slots=True)
@@ -102,7 +107,7 @@ class Registrar:
                 uri=uri,
                 methods=names,
                 name=name or _name_of(handler),
-                hosts=_hosts(host),
+                hosts=hosts_of(host),
                 strict_slashes=strict_slashes,
                 stream=stream or bool(getattr(handler, "is_stream", False)),
                 version=version,
@@ -182,7 +187,7 @@ class Registrar:
                 uri=uri,
                 methods=frozenset(("GET",)),
                 name=name or _name_of(handler),
-                hosts=_hosts(host),
+                hosts=hosts_of(host),
                 strict_slashes=strict_slashes,
                 version=version,
                 version_prefix=version_prefix,
@@ -321,7 +326,8 @@ def _name_of(handler: Handler) -> str:
     return getattr(handler, "__name__", None) or type(handler).__name__
 
 
-def _hosts(host: str | Iterable[str] | None) -> frozenset[str]:
+def hosts_of(host: str | Iterable[str] | None) -> frozenset[str]:
+    """The hosts that a route or a blueprint was given, as the router compares them."""
     if host is None:
         return frozenset()
     return frozenset(name.lower() for name in ([host] if isinstance(host, str) else host))

@@ -26,7 +26,14 @@ class TaskRegistry:
         self._open = False
 
     def add(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any] | None:
-        """Start a coroutine, or a function that takes the app or nothing; before `open` it is kept until `start`."""
+        """Start a coroutine, or a function that takes the app or nothing; before `open` it is kept until `start`.
+
+        Raises ValueError when a task of that name is running or kept.
+        """
+        running = self._named.get(name) if name is not None else None
+        if (running is not None and not running.done()) or (name is not None and name in (kept for _, kept in self._waiting)):
+            _discard(source)
+            raise ValueError(f"a task named {name!r} is running already")
         if not self._open:
             self._waiting.append((source, name))
             return None
@@ -43,10 +50,6 @@ class TaskRegistry:
             self._start(source, name, app)
 
     def _start(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any]:
-        if name is not None and name in self._named and not self._named[name].done():
-            if inspect.iscoroutine(source):
-                source.close()
-            raise ValueError(f"a task named {name!r} is running already")
         task = asyncio.get_running_loop().create_task(_run(source, app), name=name)
         self._running[task] = None
         if name is not None:
@@ -80,19 +83,26 @@ class TaskRegistry:
     async def shutdown(self, timeout_s: float) -> None:
         """Cancel all, the youngest first, and wait for them within the time; what still runs then is logged.
 
-        A task that goes on is cancelled again: before Python 3.12 `asyncio.wait_for` can swallow a cancellation that comes in the
-        same turn as its result.
+        What they start in their `finally` is cancelled as well, and what was never started is let go of. A task that goes on is
+        cancelled again: before Python 3.12 `asyncio.wait_for` can swallow a cancellation that comes in the same turn as its result.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        pending = list(reversed(self._running))
-        while pending and loop.time() < deadline:
-            for task in pending:
+        waiting, self._waiting = self._waiting, []
+        for source, _ in waiting:
+            _discard(source)
+        while self._running and loop.time() < deadline:
+            running = list(reversed(self._running))
+            for task in running:
                 task.cancel()
-            await asyncio.wait(pending, timeout=min(CANCEL_AGAIN_S, deadline - loop.time()))
-            pending = [task for task in pending if not task.done()]
-        for task in pending:
+            await asyncio.wait(running, timeout=min(CANCEL_AGAIN_S, deadline - loop.time()))
+        for task in self._running:
             logger.warning("task did not stop in time", extra={"task": task.get_name()})
+
+
+def _discard(source: TaskSource) -> None:
+    if inspect.iscoroutine(source):
+        source.close()
 
 
 async def _cancel(task: asyncio.Task[Any], message: str | None) -> None:
