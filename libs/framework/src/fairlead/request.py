@@ -335,7 +335,7 @@ class Request(Generic[AppT, CtxT]):
             return None
         try:
             return (loads or msgspec.json.decode)(self.body)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise BadRequest(f"The body is no valid JSON: {exc}") from None
 
     async def respond(
@@ -364,6 +364,10 @@ class Request(Generic[AppT, CtxT]):
         return self._response is not None
 
 
+_CHARSETS = frozenset(("ascii", "iso-8859-1", "us-ascii", "utf-8", "windows-1252"))
+"""Of a form. Not every codec that Python has: some (idna, punycode) take quadratic time (CVE-2022-45061)."""
+
+
 def _path(request: Request[Any, Any]) -> str:
     return request.target.partition(b"?")[0].decode("ascii")
 
@@ -372,10 +376,13 @@ def _form(request: Request[Any, Any]) -> Parameters:
     kind, parameters = media.split_parameters(request.content_type)
     if kind != media.FORM:
         raise UnsupportedMediaType(f"A form is sent as {media.FORM}")
+    charset = parameters.get("charset", "utf-8").lower()
+    if charset not in _CHARSETS:
+        raise BadRequest(f"A form is decoded from {', '.join(sorted(_CHARSETS))}")
     try:
-        return parse_parameters(request.body.decode(parameters.get("charset", "utf-8")), keep_blank_values=True)
-    except (UnicodeDecodeError, LookupError):
-        raise BadRequest("The form can't be decoded") from None
+        return parse_parameters(request.body.decode(charset), keep_blank_values=True)
+    except UnicodeDecodeError:
+        raise BadRequest(f"The form is not {charset}") from None
 
 
 def _forwarded(request: Request[Any, Any]) -> dict[str, str]:
