@@ -85,9 +85,10 @@ class Dispatcher:
                 route = routes.get(request.target) if routes is not None else None
                 if route is None:
                     route = find(request)
+                    values = request.route_parameters
                 else:
                     request.route = route
-                values = request.route_parameters
+                    values = None
                 answer = route.call(request) if values is None else route.call(request, *values)
                 if route.is_async:
                     answer = yield from answer
@@ -105,7 +106,13 @@ class Dispatcher:
                     raise
                 answer = yield from self._answer_cancellation(request)
             if observe is not None:
-                self._observe(observe, request, answer, perf_counter() - started)
+                try:
+                    if answer is not None:
+                        observe(request, answer.status, len(answer.body), perf_counter() - started)
+                    else:
+                        self._observe(observe, request, perf_counter() - started)
+                except Exception:
+                    logger.exception("the observer of responses failed")  # what counts requests must not cost one
 
     async def _conclude(self, request: Request[Any, Any], answer: Any) -> HTTPResponse | None:
         """What to write for an answer that is no plain response; None when it was written already."""
@@ -121,17 +128,10 @@ class Dispatcher:
             return None
         return respond_with(answer)
 
-    def _observe(self, observe: Observer, request: Request[Any, Any], answer: HTTPResponse | None, duration_s: float) -> None:
-        try:
-            self._tell(observe, request, answer, duration_s)
-        except Exception:
-            logger.exception("the observer of responses failed")  # what counts requests must not cost one
-
-    def _tell(self, observe: Observer, request: Request[Any, Any], answer: HTTPResponse | None, duration_s: float) -> None:
+    def _observe(self, observe: Observer, request: Request[Any, Any], duration_s: float) -> None:
+        """Report what was no plain response."""
         stream = request._response
-        if answer is not None:
-            observe(request, answer.status, len(answer.body), duration_s)
-        elif stream is not None:
+        if stream is not None:
             observe(request, stream.status, stream.bytes_sent, duration_s)
         elif getattr(request.exchange, "upgraded", False):
             observe(request, 101, 0, duration_s)

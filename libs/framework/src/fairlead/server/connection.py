@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ from fairlead.errors import (
     ServiceUnavailable,
 )
 from fairlead.http.clock import CLOCK
-from fairlead.http.head import Head, origin_form, read_any, read_line, read_plain
+from fairlead.http.head import Head, origin_form, read_any, read_line, read_plain, request_id_of
 from fairlead.http.media import PROBLEM_JSON
 from fairlead.http.problem import encode_problem, problem_of
 from fairlead.http.status import has_no_body
@@ -69,9 +70,8 @@ REQUESTS_PER_TURN = 32
 WRITE_AT_ONCE = 65536
 """Bytes of a response that is written by itself: collecting many of them would fill the memory before the peer can hold it up."""
 
-# The bytes of a target in origin form that needs no second look: visible ASCII without "#" (RFC 9112 §3.2).
-_TARGET_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord("#"))
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+# A request line that needs no second look: a known method, a target in origin form of visible ASCII without "#" (RFC 9112 §3.2).
+_USUAL_LINE = re.compile(rb'(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-"$-~]*) HTTP/1\.1(?=\r\n)').match
 
 
 class HttpConnection(Link):
@@ -84,6 +84,7 @@ class HttpConnection(Link):
         "_info",
         "_max_head_bytes",
         "_request",
+        "_shows_id",
         "_start",
         "_task",
         "_timed_out",
@@ -96,6 +97,7 @@ class HttpConnection(Link):
         super().__init__(shared, final=not shared.limits.keep_alive_timeout_s)
         self._start = shared.runner.start
         self._max_head_bytes = shared.limits.max_head_bytes
+        self._shows_id = shared.limits.request_id_header
         self._info: ConnectionInfo | None = None
         self._head: Head | None = None
         self.session: Any = None
@@ -175,28 +177,26 @@ class HttpConnection(Link):
                 if end < 0:
                     self._keep_partial_head(data[position:])
                     break
-                line_end = data.find(b"\r\n", position, end)
-                if line_end < 0:
-                    line_end = end
-                if line_end == position:  # an empty line before the request line (RFC 9112 §2.2)
-                    position += 2
-                    continue
-                line, block = data[position:line_end], data[line_end:end]
+                found = _USUAL_LINE(data, position)
+                if found is not None:
+                    line_end = found.end()
+                    method, target = found.groups()
+                else:
+                    line_end = data.find(b"\r\n", position, end)
+                    if line_end < 0:
+                        line_end = end
+                    if line_end == position:  # an empty line before the request line (RFC 9112 §2.2)
+                        position += 2
+                        continue
+                block = data[line_end:end]
                 head = self._head
                 if head is None or head.block != block or end - position > self._max_head_bytes:
-                    head = self._read_head(line, block)
-                method, _, rest = line.partition(b" ")
-                target, _, version = rest.partition(b" ")
-                if (
-                    version != b"HTTP/1.1"
-                    or method not in _METHODS
-                    or target[:1] != b"/"
-                    or target.translate(None, _TARGET_BYTES)
-                    or head.version != "1.1"
-                ):
-                    method, target, head = self._read_unusual_line(line, block, head)
+                    head = self._read_head(data[position:line_end], block)
+                if found is None or head.version != "1.1":
+                    method, target, head = self._read_unusual_line(data[position:line_end], block, head)
                 position = end + 4
                 request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
+                request.id = request_id_of(head)
                 length = head.length
                 if (length or head.chunked) and (head.chunked or size - position < length or length > shared.limits.max_body_bytes):
                     left = self._begin_body(request, data[position:])
@@ -467,12 +467,14 @@ class HttpConnection(Link):
         """Write a whole response."""
         head, body = request.head, response.body
         size = len(body)
-        extra = b"x-request-id: " + request.id.encode() + b"\r\n" if self.shared.limits.request_id_header else b""
+        shows_id = self._shows_id
         keep_alive = head.keep_alive and not self.final and self._body is None
         if response._headers is None and response.status == 200 and head.ordinary and keep_alive and request.raw_method != b"HEAD":
             length = LENGTHS[size] if size < 4096 else b"%d\r\n" % size
-            data = b"".join((OK_HEADS[response.content_type], length, CLOCK.date_line, extra, b"\r\n", body))
+            lines = (CLOCK.date_and_id, request.id.encode(), b"\r\n\r\n") if shows_id else (CLOCK.date_line, b"\r\n")
+            data = b"".join((OK_HEADS[response.content_type], length, *lines, body))
         else:
+            extra = b"x-request-id: " + request.id.encode() + b"\r\n" if shows_id else b""
             data = self._encode(request, response, extra, keep_alive)
         out = self._out
         if out is not None and size < WRITE_AT_ONCE:
