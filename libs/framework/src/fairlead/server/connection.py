@@ -423,8 +423,9 @@ class HttpConnection(Link):
             return
         assert request is not None
         if failure is not None or task.cancelled():  # nobody knows what has been answered
-            current_request.set(request)  # whose id the logs show
+            token = current_request.set(request)  # whose id the logs show
             logger.error("a request ended without its answer", exc_info=failure)
+            current_request.reset(token)
             self.abort()
         elif self.state is UPGRADED:
             return
