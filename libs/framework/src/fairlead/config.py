@@ -109,7 +109,7 @@ class Config(dict[str, Any]):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
-        """The defaults, changed by `FAIRLEAD_…` variables; `FAIRLEAD_…_FILE` names a file (a mounted secret) that holds the value."""
+        """The defaults, changed by `FAIRLEAD_…` variables; `FAIRLEAD_…_FILE` names a mounted file that holds the value."""
         return cls(environ=os.environ if environ is None else environ)
 
     def __getattr__(self, name: str) -> Any:
