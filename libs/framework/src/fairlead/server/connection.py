@@ -457,6 +457,7 @@ class HttpConnection(Link):
         if info is None:
             get = self.transport.get_extra_info
             info = self._info = ConnectionInfo(get("peername"), get("sockname"), get("sslcontext") is not None)
+            info.lost = self.lost
         return info
 
     @property

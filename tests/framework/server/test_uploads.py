@@ -1,0 +1,253 @@
+"""Streamed uploads: read as they come, answered when the handler likes, and the client's failures are the client's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fairlead import App, Request, raw, text
+from fairlead.errors import RequestCancelled
+from fairlead.http.clock import CLOCK
+from fairlead.http.limits import Limits
+from fairlead.server.link import State
+from tests.framework.server.scripted import Scripted, until
+
+LENGTH = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+EXPECT = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Rig:
+    """An application of upload handlers, and what has happened in them."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.gate = asyncio.Event()
+        self.app = app = App("uploads")
+
+        @app.post("/read", stream=True)
+        async def read(request: Request) -> Any:
+            try:
+                await request.receive_body()
+            except BaseException as error:
+                self.seen.append(error)
+                raise
+            return raw(request.body)
+
+        @app.post("/wait", stream=True)
+        async def wait(request: Request) -> Any:
+            await self.gate.wait()
+            await request.receive_body()
+            return raw(request.body)
+
+        @app.post("/refuse", stream=True)
+        async def refuse(request: Request) -> Any:
+            return text("no", status=403)
+
+        @app.post("/refuse-later", stream=True)
+        async def refuse_later(request: Request) -> Any:
+            await self.gate.wait()
+            return text("no", status=403)
+
+        @app.post("/mirror", stream=True)
+        async def mirror(request: Request) -> None:
+            assert request.stream is not None
+            response = await request.respond()
+            await response.send(b"begin")
+            async for piece in request.stream:
+                await response.send(piece)
+
+        @app.post("/group", stream=True)
+        async def group(request: Request) -> None:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(request.receive_body())
+
+        app.add_route(lambda request: text("next"), "/next", name="next")
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """Upload handlers."""
+    return Rig()
+
+
+@pytest.fixture
+def time() -> Iterator[None]:
+    """Lets a test move the coarse clock."""
+    before = CLOCK.now
+    yield
+    CLOCK.now = before
+
+
+# Expect: 100-continue
+
+
+async def test_continue_is_sent_when_the_body_is_wanted(rig: Rig) -> None:
+    """A client that waits is told to go on when the handler begins to read, not before."""
+    scripted = Scripted(rig.app)
+    await scripted.send(EXPECT % b"/wait")
+    assert scripted.taken == b""
+    rig.gate.set()
+    await scripted.until(lambda: scripted.taken == CONTINUE)
+    await scripted.send(b"hello")
+    await scripted.until(lambda: scripted.connection.state is State.IDLE)
+    assert scripted.taken.endswith(b"hello")
+    scripted.close()
+
+
+@pytest.mark.parametrize("path", [b"/refuse", b"/refuse-later"])
+async def test_refusal_instead_of_continue(rig: Rig, path: bytes) -> None:
+    """A handler that refuses without reading is the answer: no 100, `Connection: close`, and the body is never asked for."""
+    scripted = Scripted(rig.app)
+    await scripted.send(EXPECT % path)
+    rig.gate.set()
+    await scripted.until(lambda: scripted.transport.ended)
+    assert scripted.taken.startswith(b"HTTP/1.1 403 ")
+    assert b"\r\nconnection: close\r\n" in scripted.taken
+    assert scripted.taken.count(b"HTTP/1.1 ") == 1
+    scripted.close()
+
+
+async def test_no_continue_within_an_answer(rig: Rig) -> None:
+    """A handler that answers first and reads then gets its body, but a 100 would stand in the middle of its answer."""
+    scripted = Scripted(rig.app)
+    await scripted.send(EXPECT % b"/mirror")
+    await scripted.send(b"hello")
+    await scripted.until(lambda: scripted.taken.endswith(b"0\r\n\r\n"))
+    assert CONTINUE not in scripted.taken
+    assert scripted.taken.endswith(b"5\r\nbegin\r\n5\r\nhello\r\n0\r\n\r\n")
+    scripted.close()
+
+
+async def test_no_continue_for_a_body_that_is_coming(rig: Rig) -> None:
+    """A client that did not wait after all is not told to go on."""
+    scripted = Scripted(rig.app)
+    await scripted.send(EXPECT % b"/read" + b"h")
+    await scripted.send(b"ello")
+    await scripted.until(lambda: scripted.taken.endswith(b"hello"))
+    assert CONTINUE not in scripted.taken
+    scripted.close()
+
+
+# Back-pressure and what follows
+
+
+async def test_reading_stops_while_the_handler_is_busy(rig: Rig) -> None:
+    """A handler that does not read holds up its client; when it reads on, all of the body comes, and then the next request."""
+    scripted = Scripted(rig.app)
+    body = b"x" * 200_000
+    await scripted.send(LENGTH % (b"/wait", len(body)))
+    for start in range(0, len(body), 50_000):
+        await scripted.send(body[start : start + 50_000])
+    assert not scripted.transport.is_reading()
+    await scripted.send(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+    rig.gate.set()
+    await scripted.until(lambda: scripted.taken.endswith(b"next"))
+    assert body in scripted.taken
+    assert scripted.transport.is_reading()
+    scripted.close()
+
+
+async def test_answer_before_the_body_is_in(rig: Rig) -> None:
+    """An answer to half a body says close, and goes out whole although the client is still sending."""
+    scripted = Scripted(rig.app)
+    await scripted.send(LENGTH % (b"/refuse-later", 200_000) + b"x" * 100_000)
+    assert not scripted.transport.is_reading()
+    rig.gate.set()
+    await scripted.until(lambda: scripted.transport.ended)
+    assert b"\r\nconnection: close\r\n" in scripted.taken
+    assert (scripted.connection.state, scripted.transport.is_reading()) == (State.LINGERING, True)
+    scripted.close()
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [(CHUNKED % b"/read" + b"1\r\naX", 400), (CHUNKED % b"/read" + b"b\r\n0123456789a\r\n", 413)],
+)
+async def test_body_that_fails(rig: Rig, data: bytes, status: int) -> None:
+    """A malformed or too large body is the handler's to answer; what follows is no request, and the answer arrives."""
+    scripted = Scripted(rig.app, Limits(max_body_bytes=10))
+    await scripted.send(data)
+    await scripted.send(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+    await scripted.until(lambda: scripted.transport.ended)
+    assert scripted.taken.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nconnection: close\r\n" in scripted.taken
+    assert (scripted.taken.count(b"HTTP/1.1"), scripted.connection.state) == (1, State.LINGERING)
+    scripted.close()
+
+
+async def test_upload_may_take_its_time(rig: Rig, time: None) -> None:
+    """A streamed body may take longer than the time-outs as long as something comes; then the handler has its own time."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5, response_timeout_s=3))
+    await scripted.send(LENGTH % (b"/read", 5))
+    for byte in b"hell":
+        CLOCK.now += 4
+        assert scripted.connection.deadline > CLOCK.now
+        await scripted.send(bytes([byte]))
+    await scripted.send(b"o")
+    assert scripted.connection.deadline == CLOCK.now + 3 or scripted.connection.state is State.IDLE
+    await scripted.until(lambda: scripted.taken.endswith(b"hello"))
+    scripted.close()
+
+
+async def test_upload_that_stalls_is_the_clients_failure(rig: Rig, time: None) -> None:
+    """A streamed body that stops coming is 408, which the handler sees where it reads."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5))
+    await scripted.send(LENGTH % (b"/read", 5) + b"he")
+    CLOCK.now += 5
+    await scripted.happen(scripted.connection.expire)
+    await scripted.until(lambda: scripted.transport.ended)
+    assert scripted.taken.startswith(b"HTTP/1.1 408 ")
+    assert [error.status_code for error in rig.seen] == [408]
+    scripted.close()
+
+
+async def test_handler_that_stalls_is_the_servers_failure(rig: Rig, time: None) -> None:
+    """A handler that holds its client up by not reading is 503."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5))
+    await scripted.send(LENGTH % (b"/wait", 200_000) + b"x" * 100_000)
+    CLOCK.now += 5
+    await scripted.happen(scripted.connection.expire)
+    await scripted.until(lambda: scripted.transport.ended)
+    assert scripted.taken.startswith(b"HTTP/1.1 503 ")
+    scripted.close()
+
+
+async def test_answer_under_way_lifts_the_deadline(rig: Rig, time: None) -> None:
+    """While a streamed answer is under way, a piece of the body sets no new deadline."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5))
+    await scripted.send(LENGTH % (b"/mirror", 2))
+    await scripted.send(b"a")
+    assert scripted.connection.deadline == float("inf")
+    await scripted.send(b"b")
+    await scripted.until(lambda: scripted.taken.endswith(b"0\r\n\r\n"))
+    scripted.close()
+
+
+async def test_client_that_leaves_while_it_is_read(rig: Rig) -> None:
+    """The handler hears where it reads that its client is gone, in words of its own (no CancelledError)."""
+    scripted = Scripted(rig.app)
+    await scripted.send(LENGTH % (b"/read", 5) + b"he")
+    await scripted.happen(scripted.transport.leave)
+    await until(lambda: not scripted.shared.runner.in_flight)
+    assert [type(error) for error in rig.seen] == [RequestCancelled]
+    scripted.close()
+
+
+async def test_client_that_leaves_while_a_group_reads(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """What a task group makes of it is nothing to log, either, and the request counts as left."""
+    statuses: list[int] = []
+    rig.app.finalise().observer = lambda request, status, size, duration_s: statuses.append(status)
+    scripted = Scripted(rig.app)
+    await scripted.send(LENGTH % (b"/group", 5) + b"he")
+    await scripted.happen(scripted.transport.leave)
+    await until(lambda: not scripted.shared.runner.in_flight)
+    assert (statuses, caplog.records) == ([499], [])
+    scripted.close()
