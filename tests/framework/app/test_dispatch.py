@@ -266,7 +266,7 @@ class Recorder:
         self.responses.append(response)
 
 
-def test_driver_serves_one_request_after_another() -> None:
+async def test_driver_serves_one_request_after_another() -> None:
     """A driver is sent requests and yields DONE after each; with nobody observing it looks for nobody."""
     app = App("driver")
     app.get("/")(lambda request: text("ok"))
