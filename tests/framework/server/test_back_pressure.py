@@ -219,6 +219,33 @@ async def test_two_senders_of_one_stream_are_both_woken() -> None:
     scripted.close()
 
 
+@pytest.mark.parametrize("reads", [False, True])
+async def test_sender_that_is_cancelled_while_it_waits(reads: bool) -> None:
+    """A sender that waits for its peer is cancelled where it waits, also when the peer reads on in the same turn."""
+    app = App("cancelled")
+    seen: list[type[BaseException]] = []
+
+    @app.get("/")
+    async def index(request: Request) -> None:
+        stream = await request.respond()
+        try:
+            await stream.send(b"x" * LARGE)
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    scripted = Scripted(app)
+    scripted.transport.peer_reads = False
+    await scripted.send(GET % b"/")
+    [task] = scripted.shared.runner.in_flight
+    scripted.loop.call_soon(task.cancel)
+    if reads:
+        scripted.loop.call_soon(scripted.transport.read_all)
+    await scripted.until(lambda: not scripted.shared.runner.in_flight)
+    assert (seen, scripted.connection._waiters, scripted.transport.cut) == ([asyncio.CancelledError], [], True)
+    scripted.close()
+
+
 async def test_stream_gives_the_others_a_turn() -> None:
     """A stream whose peer reads as fast as it is written lets the loop turn every so often."""
     asked: list[str] = []

@@ -175,6 +175,16 @@ async def test_streamed_response(serve) -> None:
     assert old.endswith(b"\r\n\r\n0,1,2,")
 
 
+async def test_length_of_what_head_does_not_show(serve) -> None:
+    """A handler of HEAD may say how long the answer to GET would be, without making it."""
+    app = App("head")
+    app.head("/", name="head")(lambda request: HTTPResponse(headers={"content-length": "1234"}))
+    running = await serve(app)
+    received = await running.exchange(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert received.count(b"\r\ncontent-length: 1234\r\n") == 2
+    assert received.endswith(b"\r\n\r\n")
+
+
 async def test_broken_stream_is_cut(serve) -> None:
     """A handler that fails in the middle of its body cuts the connection: the client must not take a part for the whole."""
     app = App("broken")

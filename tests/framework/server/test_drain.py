@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from fairlead import App, Request, raw, text
+from fairlead.http.clock import CLOCK
 from tests.framework.server.scripted import Scripted, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -156,6 +157,23 @@ async def test_upload_that_begins_during_the_drain_is_the_last_request() -> None
     await scripted.until(lambda: scripted.transport.ended)
     assert b"connection: close" in scripted.taken
     assert scripted.taken.endswith(b"body")
+    scripted.close()
+
+
+async def test_connection_that_was_idle_for_long_ends_at_once() -> None:
+    """A connection that nobody has used for a while is closed when the drain begins, one that was used just now is not."""
+    before = CLOCK.now
+    scripted = Scripted(make_app(asyncio.Event()))
+    await scripted.send(GET % b"/")
+    try:
+        CLOCK.now += 1
+        await scripted.happen(scripted.connection.drain)
+        assert not scripted.transport.is_closing()
+        CLOCK.now += 1
+        await scripted.happen(scripted.connection.drain)
+        assert scripted.transport.is_closing()
+    finally:
+        CLOCK.now = before
     scripted.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -232,6 +233,24 @@ async def test_client_that_leaves(how: str) -> None:
     assert seen == ["ended"]
     assert scripted.connection.info.lost
     assert (scripted.taken, scripted.shared.connections) == (b"", set())
+    scripted.close()
+
+
+async def test_answer_to_a_client_that_is_gone() -> None:
+    """A handler that swallows its cancellation and answers nevertheless answers nobody, and breaks nothing."""
+    app = App("gone")
+
+    @app.get("/")
+    async def index(request: Request) -> HTTPResponse:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return text("too late")
+
+    scripted = Scripted(app)
+    await scripted.send(GET % b"/")
+    await scripted.happen(scripted.transport.leave)
+    await until(lambda: not scripted.shared.runner.in_flight)
+    assert scripted.taken == b""
     scripted.close()
 
 

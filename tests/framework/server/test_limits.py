@@ -64,6 +64,17 @@ async def test_head_at_and_past_the_limit(serve) -> None:
     assert b" 431 " in await running.exchange(fits.replace(b"X: ", b"X: y"))
 
 
+@pytest.mark.parametrize(("start", "status"), [(b"GET /", b"414"), (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"431")])
+async def test_head_that_never_ends(serve, start: bytes, status: bytes) -> None:
+    """A head without an end is refused as soon as it passes the limit, not when memory or time is up."""
+    running = await serve(make_app(REQUEST_MAX_HEADER_SIZE=200))
+    peer = await running.connect()
+    await peer.send(start)
+    for _ in range(20):
+        await peer.send(b"y" * 20)
+    assert (await peer.rest()).startswith(b"HTTP/1.1 " + status)
+
+
 async def test_number_of_fields_at_and_past_the_limit(serve) -> None:
     """REQUEST_MAX_HEADERS fields pass, one more is 431, by both readers of heads."""
     running = await serve(make_app(REQUEST_MAX_HEADERS=3))

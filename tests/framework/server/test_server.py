@@ -207,6 +207,7 @@ async def test_tls(secure: tuple[Server, tuple[str, int], ssl.SSLContext]) -> No
     peer.close()
 
 
+@pytest.mark.event_loop("uvloop", "asyncio")
 async def test_handshakes_in_the_accept_queue(
     secure: tuple[Server, tuple[str, int], ssl.SSLContext], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

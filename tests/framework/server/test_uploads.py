@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fairlead import App, Request, raw, text
-from fairlead.errors import RequestCancelled
+from fairlead.errors import RequestCancelled, ServerError
 from fairlead.http.clock import CLOCK
 from fairlead.http.limits import Limits
 from fairlead.server.link import State
@@ -228,6 +228,24 @@ async def test_answer_under_way_lifts_the_deadline(rig: Rig, time: None) -> None
     assert scripted.connection.deadline == float("inf")
     await scripted.send(b"b")
     await scripted.until(lambda: scripted.taken.endswith(b"0\r\n\r\n"))
+    scripted.close()
+
+
+async def test_reader_of_a_body_that_was_left(rig: Rig) -> None:
+    """Whoever still reads a body when its request is answered hears that no more will come, and does not wait for ever."""
+    readers: list[asyncio.Task[None]] = []
+
+    @rig.app.post("/leave", stream=True)
+    async def leave(request: Request) -> Any:
+        readers.append(asyncio.ensure_future(request.receive_body()))
+        await asyncio.sleep(0)
+        return text("left")
+
+    scripted = Scripted(rig.app)
+    await scripted.send(LENGTH % (b"/leave", 5) + b"he")
+    await scripted.until(lambda: scripted.transport.ended)
+    with pytest.raises(ServerError, match="answered before"):
+        await readers[0]
     scripted.close()
 
 

@@ -42,6 +42,7 @@ from fairlead.errors import (
     PayloadTooLarge,
     RequestCancelled,
     RequestTimeout,
+    ServerError,
     ServiceUnavailable,
 )
 from fairlead.http.clock import CLOCK
@@ -300,14 +301,10 @@ class HttpConnection(Link):
             raise self._too_large(rest)
         if rest.count(b"\n") != rest.count(b"\r\n"):
             raise FairleadException("Lines of a head end with CR LF", 400)
-        if not rest:
-            self.state = IDLE
-            self.deadline = CLOCK.now + limits.keep_alive_timeout_s
-        else:
-            if self.state is not HEAD:
-                self.state = HEAD
-                self.deadline = CLOCK.now + limits.header_timeout_s
-            self._buffer = rest
+        if self.state is not HEAD:
+            self.state = HEAD
+            self.deadline = CLOCK.now + limits.header_timeout_s
+        self._buffer = rest
 
     def _keep(self, data: bytes) -> None:
         """Keep what came while a request is being handled, and stop reading when that is much."""
@@ -348,12 +345,12 @@ class HttpConnection(Link):
     def _wants_body(self) -> None:
         """The body is wanted: tell a client that waits for this, and read on."""
         body = self._body
-        if body is not None and not self.lost:
-            if body.awaits_continue:
-                body.awaits_continue = False
-                self._send(CONTINUE)
-            if not self.transport.is_reading():
-                self.transport.resume_reading()
+        assert body is not None
+        if body.awaits_continue:
+            body.awaits_continue = False
+            self._send(CONTINUE)
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
 
     def _read_body(self, data: bytes) -> bytes | None:
         """Take a part of the body. The bytes after the message, if it was answered; None to wait."""
@@ -552,7 +549,9 @@ class HttpConnection(Link):
 
     def _end(self, request: Request[Any, Any]) -> None:
         """Answered for the last time. A client that may still be sending a body hears the answer out before the end."""
-        self._body, self.final = None, True
+        if self._body is not None:
+            self._fail_body(ServerError("The request was answered before its body was read"))
+        self.final = True
         self.state = LINGERING if request.head.length or request.head.chunked else CLOSING
         if self._out is None:
             self._settle()

@@ -75,7 +75,7 @@ class Link(asyncio.Protocol):
     def _send(self, data: bytes) -> None:
         if self._out is not None:
             self._out.append(data)
-        elif not self.lost:
+        else:
             self._write(data)
 
     def send_now(self, data: bytes) -> None:
