@@ -10,10 +10,14 @@ goes with the run. They live on a loop of their own in a thread, because each te
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import itertools
+import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -27,6 +31,9 @@ import redis
 from fairlead.local import PostgreSQL, Valkey
 
 T = TypeVar("T")
+
+DIRECTORY = "fairlead-tests-"
+ABANDONED_AFTER_S = 3600
 
 
 class ServerThread:
@@ -107,11 +114,28 @@ def _name(url: str) -> str:
 
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
-    """Where the servers keep their data during this run."""
-    directory = Path(tempfile.mkdtemp(prefix="fairlead-tests-"))
+    """Where the servers keep their data during this run; what a run that was killed has left is removed."""
+    for leftover in Path(tempfile.gettempdir()).glob(f"{DIRECTORY}*"):
+        _remove_unless_used(leftover)
+    directory = Path(tempfile.mkdtemp(prefix=DIRECTORY))
     directory.chmod(0o755)
+    descriptor = os.open(directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     yield directory
+    os.close(descriptor)
     shutil.rmtree(directory)
+
+
+def _remove_unless_used(directory: Path) -> None:
+    """Removes a directory that no run has locked; a young one may be about to be."""
+    with contextlib.suppress(OSError):
+        if time.time() - directory.stat().st_mtime > ABANDONED_AFTER_S:
+            descriptor = os.open(directory, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory)
+            finally:
+                os.close(descriptor)
 
 
 @pytest.fixture(scope="session")
