@@ -179,6 +179,7 @@ async def test_groups_versions_and_names() -> None:
     assert app.url_for("items.show", id=7, q="a b") == "/v1/api/inner/items/7?q=a+b"
     assert app.url_for("shop.users.index", _anchor="top") == "/v3/api/users/#top"
     assert app.url_for("items.show", id=7, _external=True, _server="x.example") == "http://x.example/v1/api/inner/items/7"
+    assert app.url_for("items.show", id=7, _external=True, _server="https://x") == "https://x/v1/api/inner/items/7"
 
 
 @pytest.mark.parametrize(
@@ -271,3 +272,90 @@ def test_no_request_outside_of_one() -> None:
     """`Request.get_current()` outside of a request is a LookupError."""
     with pytest.raises(LookupError):
         Request.get_current()
+
+
+def test_what_an_application_says_of_itself() -> None:
+    """Name and debug mode; its dispatcher is there when it is finalised, and not before."""
+    app = App("self", {"DEBUG": True})
+    assert (repr(app), app.debug) == ("App(name='self')", True)
+    with pytest.raises(RuntimeError, match="not finalised"):
+        app.dispatcher  # noqa: B018
+    assert app.finalise() is app.dispatcher
+
+
+async def test_blueprint_in_two_places() -> None:
+    """One blueprint may be placed twice under different names; its listeners run once."""
+    app, seen = App("twice"), []
+    blueprint = Blueprint("part")
+    blueprint.get("/", name="index")(lambda request: text(request.name))
+    blueprint.before_server_start(lambda app: seen.append("started"))
+    app.blueprint(blueprint, url_prefix="/a")
+    app.blueprint(blueprint, url_prefix="/b", name_prefix="second")
+    async with AsyncTestClient(app) as client:
+        assert [(await client.get(path)).text for path in ("/a", "/b")] == ["twice.part.index", "twice.second_part.index"]
+    assert seen == ["started"]
+
+
+async def test_tasks_of_an_application() -> None:
+    """Tasks by name: got, cancelled, forgotten."""
+    app = App("tasks")
+    await app.startup()
+    task = app.add_task(asyncio.Event().wait(), name="waiting")
+    assert app.get_task("waiting") is task
+    await app.cancel_task("waiting", "enough")
+    assert task is not None
+    assert task.cancelled()
+    app.purge_tasks()
+    assert app.get_task("waiting") is None
+    await app.shutdown()
+
+
+def test_sanic_style_client() -> None:
+    """`app.test_client` calls the application without a loop of one's own."""
+    app = App("client")
+    app.get("/")(lambda request: text("ok"))
+    request, response = app.test_client.get("/")
+    assert (request.path, response.text) == ("/", "ok")
+
+
+def test_run_exits_with_the_status_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`app.run` hands everything on, and its process ends with what the service says."""
+    given: dict[str, Any] = {}
+
+    def serve(app: App, **options: Any) -> int:
+        given.update(options, app=app)
+        return 3
+
+    monkeypatch.setattr("fairlead.workers.serve", serve)
+    app = App("run")
+    with pytest.raises(SystemExit) as exit_:
+        app.run(port=1, debug=True)
+    assert exit_.value.code == 3
+    assert given == {"app": app, "host": None, "port": 1, "debug": True}
+
+
+def test_options_of_a_websocket_route() -> None:
+    """What a route says of its websocket wins over the configuration; 0 switches a ping off; a blueprint's host holds for it."""
+    app = App("sockets", {"WEBSOCKET_MAX_SIZE": 5, "WEBSOCKET_ORIGINS": ["https://a"], "WEBSOCKET_PING_TIMEOUT": 7})
+    blueprint = Blueprint("part", host="A.example")
+
+    async def feed(request: Request, ws: Any) -> None: ...
+
+    app.websocket("/a", name="a")(feed)
+    options = {"max_size": 9, "max_queue": 1, "compression": "deflate", "origins": ["https://b"], "ping_interval": 0}
+    blueprint.add_websocket_route(feed, "/b", name="b", subprotocols=["x"], **options)
+    app.blueprint(blueprint)
+    app.finalise()
+    first, second = app.router.routes
+    assert (first.options["max_size"], first.options["origins"], first.options["ping_timeout_s"]) == (5, ("https://a",), 7)
+    assert second.hosts == {"a.example"}
+    assert second.options == {
+        "subprotocols": ("x",),
+        "compression": "deflate",
+        "origins": ("https://b",),
+        "max_size": 9,
+        "max_queue": 1,
+        "ping_interval_s": None,
+        "ping_timeout_s": 7,
+        "close_timeout_s": 10,
+    }

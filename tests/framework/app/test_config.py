@@ -92,11 +92,26 @@ def test_loaders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.update_config("${SETTINGS_DIR}/settings.py")
     config.update_config(Settings)
     config.load({"DEBUG": "true", "lower": 1})
+    config.load(tmp_path / "settings.py")
     assert (config.PORT, config.OWN, config.HOST, config.DEBUG) == (2, 4, "0.0.0.0", True)
     assert "own" not in config
     assert "lower" not in config
     with pytest.raises(ConfigurationError, match="can't be read"):
         config.update_config(tmp_path / "none.py")
+
+
+def test_what_is_no_mapping_and_no_path() -> None:
+    """A mapping's lower-case names are left out; lists are lists of texts, whatever they were."""
+    config = Config()
+    config.load({"DEBUG": True, "debug": False})
+    config.WEBSOCKET_ORIGINS = ["https://a.example", " ", "https://b.example "]
+    assert (config.DEBUG, "debug" in config) == (True, False)
+    assert config.WEBSOCKET_ORIGINS == ("https://a.example", "https://b.example")
+    for value in (True, "on", " T ", False, "0", ""):
+        config.DEBUG = value
+        assert config.DEBUG is (value in (True, "on", " T "))
+    with pytest.raises(ConfigurationError, match="truth value"):
+        config.DEBUG = 1
 
 
 def test_limits_come_from_the_configuration() -> None:

@@ -117,6 +117,41 @@ async def test_bad_queries(query: str, location: str) -> None:
     assert [error["location"] for error in response.json()["errors"]] == [location]
 
 
+async def test_websockets_have_their_values_too() -> None:
+    """A websocket's handler takes a query as any handler does, behind its request and its socket."""
+    app = App("sockets")
+
+    @app.websocket("/ws")
+    async def feed(request: Request, ws: Any, page: Query[Page]) -> None:
+        await ws.send(str(page.limit))
+
+    @app.websocket("/ws/<room>")
+    async def room(request: Request, ws: Any, page: Query[Page], room: str) -> None:
+        await ws.send(f"{room} {page.limit}")
+
+    async with AsyncTestClient(app) as client:
+        async with client.websocket("/ws?limit=3") as ws:
+            assert await ws.recv() == "3"
+        async with client.websocket("/ws/x?limit=4") as ws:
+            assert await ws.recv() == "x 4"
+
+
+async def test_annotations_of_other_kinds() -> None:
+    """Annotations of anybody else, and such that can't be resolved here, are none of ours."""
+    app = App("others")
+
+    @app.get("/a/<x>")
+    async def other(request: Request, x: Annotated[str, "a note"]) -> object:
+        return json(x)
+
+    @app.get("/b/<x>")
+    async def unresolved(request: Request, x: "Nowhere") -> object:  # type: ignore[name-defined]  # noqa: F821, UP037
+        return json(x)
+
+    async with AsyncTestClient(app) as client:
+        assert [(await client.get(f"/{name}/1")).json() for name in "ab"] == ["1", "1"]
+
+
 def test_handlers_that_do_not_fit_their_path() -> None:
     """A handler that can't take its path's parameters is an error at the start, with its name."""
     app = App("unfit")

@@ -131,6 +131,14 @@ async def test_cancelling_waits_for_the_end(tasks: TaskRegistry) -> None:
         await tasks.cancel("unknown")
 
 
+async def test_cancelling_before_the_first_step(tasks: TaskRegistry) -> None:
+    """A coroutine whose task is cancelled before it has begun is closed: no warning of one that was never awaited."""
+    coroutine = asyncio.Event().wait()
+    tasks.add(coroutine, "work", APP)
+    await tasks.cancel("work")
+    assert coroutine.cr_frame is None
+
+
 async def test_shutdown_is_in_reverse_and_leaves_nothing(tasks: TaskRegistry) -> None:
     """The youngest task is cancelled first; what one starts in its `finally` is cancelled too; what never began is let go of."""
     seen: list[str] = []

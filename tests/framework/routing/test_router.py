@@ -91,6 +91,25 @@ def test_methods() -> None:
     assert refused.value.headers["Allow"] == "DELETE, PUT"
 
 
+def test_methods_of_parameters() -> None:
+    """A path whose end is a parameter has its methods, too: found by any of them, 405 for the others, HEAD by its own handler."""
+    router = make_router(("POST", "/a/<x>"), ("PUT", "/f/<p:path>"), "/b/<x>", ("HEAD", "/b/<x>"), "/b/<x>/end")
+    assert find(router, "/a/1", "POST") == ("POST /a/<x>", ["1"])
+    assert find(router, "/b/1", "HEAD") == ("HEAD /b/<x>", ["1"])
+    assert find(router, "/b/1/end", "HEAD") == ("GET /b/<x>/end", ["1"])
+    assert find(router, "/f/1/2", "PUT") == ("PUT /f/<p:path>", ["1/2"])
+    for target, allowed in (("/a/1", "POST"), ("/f/1/2", "PUT")):
+        with pytest.raises(MethodNotAllowed) as refused:
+            find(router, target)
+        assert refused.value.headers["Allow"] == allowed
+
+
+def test_routes_show_what_they_are() -> None:
+    """A route's repr has its name, methods and path; `uri` is the path."""
+    route = Route("shop.show", "/items/<id:int>", [], ["GET", "DELETE"], lambda request: None)
+    assert (repr(route), route.uri) == ("<Route shop.show: DELETE,GET /items/<id:int>>", "/items/<id:int>")
+
+
 def test_slashes() -> None:
     """Without strict slashes a path is good with and without its last slash, with them only as written."""
     loose = make_router("/a", "/b/", "/c/<x:int>", "/")

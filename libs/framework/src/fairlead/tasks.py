@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 logger = logging.getLogger("fairlead.tasks")
@@ -54,11 +55,12 @@ class TaskRegistry:
         self._running[task] = None
         if name is not None:
             self._named[name] = task
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, source))
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ended(self, source: TaskSource, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)
+        _discard(source)  # a coroutine whose task was cancelled before its first step
         if not task.cancelled() and task.exception() is not None:
             logger.error("task failed", exc_info=task.exception(), extra={"task": task.get_name()})
 

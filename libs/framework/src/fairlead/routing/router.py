@@ -74,9 +74,8 @@ class _Table:
     def _index(self, node: _Node, path: bytes) -> None:
         if b"GET" in node.routes:
             node.routes.setdefault(b"HEAD", node.routes[b"GET"])
-        if path.isascii():
-            for method, route in node.routes.items():
-                self.fixed.setdefault(method, {})[path] = route
+        for method, route in node.routes.items():
+            self.fixed.setdefault(method, {})[path] = route
         for literal, child in node.literals.items():
             self._index(child, path + b"/" + literal)
         self._index_last(node, path + b"/")
