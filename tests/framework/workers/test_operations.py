@@ -43,6 +43,7 @@ async def test_scaling_up_and_down(start: Any, operator: Operator) -> None:
     assert {await connection.answer() for connection in slow} == {(200, "slow and whole")}
     assert {await service.get("/pid") for _ in range(5)} == {(200, str(first))}
     assert service.processes() == [first]
+    await service.event("workers are scaled", count=2)
     assert [line["workers"] for line in service.find("workers are scaled")] == [3, 1]
 
 
@@ -64,6 +65,7 @@ async def test_reload_status_and_stop(start: Any, operator: Operator) -> None:
     before = {service.worker_pid(0), service.worker_pid(1)}
     assert operator.socket.stat().st_mode & 0o777 == 0o600
     assert await operator("reload") == (0, "done")
+    await service.event("worker is ready", count=4)
     assert not before & {service.worker_pid(0), service.worker_pid(1)}
     code, table = await operator("status")
     assert (code, table.splitlines()[0]) == (0, "tested: ready")
