@@ -58,6 +58,23 @@ async def test_limit_of_a_route(stream: bool, size: int, chunked: bool) -> None:
     assert (response.status_code, response.text[:1]) == ((200, "5") if size == 5 else (413, "{"))
 
 
+async def test_limit_of_nothing() -> None:
+    """A limit of 0 takes no body at all, however it comes; it is not the absence of a limit."""
+    app = App("nothing")
+
+    @app.post("/", max_body_bytes=0)
+    async def bare(request: Request) -> object:
+        return text("ok")
+
+    async def body() -> Any:
+        yield b"x"
+
+    async with AsyncTestClient(app) as client:
+        assert (await client.post("/")).status_code == 200
+        assert (await client.post("/", content=b"x")).status_code == 413
+        assert (await client.post("/", content=body())).status_code == 413
+
+
 async def test_body_that_came_whole_is_a_stream_too() -> None:
     """A streaming route reads its body in the same way however it came, once."""
     app = App("stream")

@@ -112,6 +112,16 @@ async def test_body_limit_of_a_route(serve) -> None:
     assert b" 413 " in await running.exchange(b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n" + b"x" * 101)
 
 
+async def test_announced_body_of_a_route_that_takes_none(serve) -> None:
+    """A body that a route with a limit of 0 does not take is refused when it is announced, and not read first."""
+    app = App("limits")
+    app.add_route(lambda request: text("ok"), "/", ["POST"], name="bare", max_body_bytes=0)
+    running = await serve(app)
+    peer = await running.connect()
+    await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+    assert (await peer.response())[0] == 413
+
+
 async def test_silence_after_connecting(serve, clock: Clock) -> None:
     """A peer that says nothing is closed without an answer after REQUEST_HEADER_TIMEOUT."""
     running = await serve(make_app(REQUEST_HEADER_TIMEOUT=5))

@@ -33,7 +33,7 @@ def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middlewa
     call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
     is_async = is_coroutine_handler(handler)
     if route.stream:
-        call = _with_stream(call, route.max_body_bytes or max_body_bytes)
+        call = _with_stream(call, max_body_bytes if route.max_body_bytes is None else route.max_body_bytes)
     if route.max_body_bytes is not None:
         call = _with_limit(call, route.max_body_bytes)  # outside: a body that came whole is a stream's too
     if route.is_websocket:

@@ -321,7 +321,7 @@ class HttpConnection(Link):
         """Start on a body, of which `data` is here. The bytes after the message, if it was answered; None to wait."""
         shared, head = self.shared, request.head
         route = shared.application.find(request)
-        limit = route.max_body_bytes or shared.limits.max_body_bytes
+        limit = shared.limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
         if route is shared.application.missing:
             self.final = True  # the body will not be read
             self._run(request)
