@@ -213,7 +213,7 @@ def cut(data: bytes, seed: int) -> list[bytes]:
     """The bytes in pieces of random sizes."""
     chance, pieces, position = random.Random(seed), [], 0
     while position < len(data):
-        size = chance.choice((1, 2, 3, 7, 30, 200, 5000))
+        size = chance.choice((1, 3, 30, 200, 5000, len(data)))
         pieces.append(data[position : position + size])
         position += size
     return pieces

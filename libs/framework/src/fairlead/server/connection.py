@@ -548,11 +548,11 @@ class HttpConnection(Link):
             self._end(request)
 
     def _end(self, request: Request[Any, Any]) -> None:
-        """Answered for the last time. A client that may still be sending a body hears the answer out before the end."""
+        """Answered for the last time. A client that may still be sending (a body, more requests) hears the answer out."""
         if self._body is not None:
             self._fail_body(ServerError("The request was answered before its body was read"))
         self.final = True
-        self.state = LINGERING if request.head.length or request.head.chunked else CLOSING
+        self.state = LINGERING if request.head.length or request.head.chunked or self._buffer else CLOSING
         if self._out is None:
             self._settle()
 
