@@ -298,7 +298,7 @@ async def test_idle_connection_keeps_no_request_alive() -> None:
     await scripted.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
     await scripted.send(b"hello")
     assert scripted.taken.endswith(b"5")
-    assert scripted.connection._request is None
+    assert scripted.connection.request is None
     scripted.close()
 
 

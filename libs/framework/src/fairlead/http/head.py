@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from fairlead.errors import BadRequest, ExpectationFailed, FairleadException, HeadersTooLarge
+from fairlead.errors import BadRequest, ExpectationFailed, FairleadException, HeadersTooLarge, URITooLong
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
@@ -178,6 +178,29 @@ def origin_form(target: bytes, head: Head) -> tuple[bytes, Head]:
     head = copy.copy(head)  # the one that a connection remembers stays as it is
     head.pairs = [(b"host", authority), *((name, value) for name, value in head.fields() if name.lower() != b"host")]
     return path if path.startswith(b"/") else b"/" + path, head
+
+
+def read_unusual(line: bytes, block: bytes, head: Head, max_fields: int) -> tuple[bytes, bytes, Head]:
+    """Method, target in origin form and head of a line that is not the usual one; `head` is what its block said so far."""
+    method, target, version = read_line(line)
+    if version != head.version:  # a remembered block under another version means something else
+        head = read_any(line, block, max_fields)
+    return method, *origin_form(target, head)
+
+
+def check_partial(start: bytes, max_head_bytes: int) -> None:
+    """Judge the beginning of a head. Raises as soon as it can't become one any more (400, 414, 431)."""
+    if len(start) > max_head_bytes:
+        raise too_large(start, max_head_bytes)
+    if start.count(b"\n") != start.count(b"\r\n"):
+        raise BadRequest("Lines of a head end with CR LF")
+
+
+def too_large(start: bytes, max_head_bytes: int) -> FairleadException:
+    """What a head that begins so is refused with: 414 when it is the target that is long, else 431."""
+    if b"\r\n" not in start and len(start) > max_head_bytes // 2:
+        return URITooLong("The request target is too long")
+    return HeadersTooLarge(f"The head passes {max_head_bytes} bytes")
 
 
 def read_any(line: bytes, block: bytes, max_fields: int) -> Head:

@@ -11,15 +11,14 @@ from fairlead.streaming import RequestStream
 class BodyReader:
     """Takes bytes until the body is whole. With a `stream` the pieces go there, else they are collected."""
 
-    __slots__ = ("_decoder", "_left", "_limit", "_pieces", "_total", "awaits_continue", "ended", "stream")
+    __slots__ = ("_decoder", "_left", "_pieces", "_total", "ended", "limit", "stream")
 
-    def __init__(self, head: Head, limit: int, *, awaits_continue: bool = False) -> None:
+    def __init__(self, head: Head, limit: int) -> None:
         self._decoder = ChunkedDecoder() if head.chunked else None
         self._left = head.length
-        self._limit = limit
+        self.limit = limit
         self._pieces: list[bytes] = []
         self._total = 0
-        self.awaits_continue = awaits_continue
         self.stream: RequestStream | None = None
         self.ended = False
 
@@ -45,8 +44,8 @@ class BodyReader:
     def _collect(self, pieces: list[bytes]) -> None:
         self._pieces += pieces
         self._total += sum(map(len, pieces))
-        if self._total > self._limit:
-            raise PayloadTooLarge(f"The body passes {self._limit} bytes")
+        if self._total > self.limit:
+            raise PayloadTooLarge(f"The body passes {self.limit} bytes")
         if len(self._pieces) > 1024:  # tiny pieces: an object each would cost more than the body
             self._pieces = [b"".join(self._pieces)]
 

@@ -2,6 +2,25 @@
 
 `HttpConnection` is a `Link` that speaks HTTP. What is here knows nothing of messages: it collects what one turn writes, waits for a
 peer that reads slowly, cuts one that reads nothing, and closes so that what was written still arrives.
+
+States, and what the deadline means in each:
+
+    IDLE        nothing has come since the last response          keep-alive time-out: close
+    HEAD        a part of a head is in the buffer                 header time-out: 408
+    BODY        the head is read, the body is being collected     body time-out: 408
+    HANDLING    the handler waits for something; what the client  response time-out: 503, the handler is cancelled;
+                sends meanwhile (pipelining) is kept, bounded     body time-out while a streamed body comes: 408
+    HELD        requests wait in the buffer: the client does not  none: the write time-out counts
+                read its answers, or others have their turn first
+    UPGRADED    a websocket has the transport                     its own sweep
+    LINGERING   answered and half-closed; the rest of what the    two seconds, then the end
+                client is still sending is thrown away, because
+                closing at once would destroy the answer (RST)
+    CLOSING     answered for the last time; what was written is   write time-out: cut
+                on its way, and what still comes is ignored
+
+There are no timers per connection: the server's sweep compares `deadline` once a second, and `write_deadline`, which runs while
+the transport is over its high-water mark. It is not the time for everything, but for anything: a peer that reads slowly is served.
 """
 
 from __future__ import annotations
@@ -11,11 +30,17 @@ import enum
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import RequestCancelled
+from fairlead.errors import FairleadException, RequestCancelled
 from fairlead.http.clock import CLOCK
+from fairlead.request import ConnectionInfo
+from fairlead.server.answer import encode_refusal
 
 if TYPE_CHECKING:
     from fairlead.server.server import Shared
+
+
+LINGER_S = 2.0
+"""So long is a client that is still sending listened to, after its last answer."""
 
 
 class State(enum.Enum):
@@ -38,6 +63,7 @@ class Link(asyncio.Protocol):
     """One accepted connection and what is being written to it."""
 
     __slots__ = (
+        "_info",
         "_out",
         "_paused",
         "_unread",
@@ -64,15 +90,27 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] | None = None
         self._paused = False
         self._unread = 0
+        self._info: ConnectionInfo | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self._write = self.transport.write
 
+    @property
+    def info(self) -> ConnectionInfo:
+        """Addresses of both sides, looked up when first asked for."""
+        info = self._info
+        if info is None:
+            get = self.transport.get_extra_info
+            info = self._info = ConnectionInfo(get("peername"), get("sockname"), get("sslcontext") is not None)
+            info.lost = self.lost
+        return info
+
     # Writing
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Write data with what else this turn writes."""
         if self._out is not None:
             self._out.append(data)
         else:
@@ -108,6 +146,47 @@ class Link(asyncio.Protocol):
                 waiter.set_result(None)
 
     # Ending
+
+    def settle(self) -> None:
+        """What the new state asks for, now that everything is written."""
+        raise NotImplementedError
+
+    def refuse(self, exc: FairleadException) -> None:
+        """Answer what never became a request, and end the connection."""
+        refused = self.shared.refused
+        refused[exc.status_code] = refused.get(exc.status_code, 0) + 1
+        self.send(encode_refusal(exc))
+        self.begin_end(LINGERING)
+
+    def close(self) -> None:
+        """End, as soon as the peer has taken what was written."""
+        self.state = CLOSING
+        self.settle()
+
+    def begin_end(self, state: State) -> None:
+        """Nothing follows what was written: `LINGERING` for a client that may still be sending, else `CLOSING`."""
+        self.final = True
+        self.state = state
+        if self._out is None:
+            self.settle()
+
+    def end_transport(self) -> None:
+        """Half-close, or close, after what was written. For the latter the peer has the write time-out."""
+        transport = self.transport
+        if self.state is LINGERING:
+            self.deadline = CLOCK.now + LINGER_S
+            self.shared.changed()
+            if transport.is_closing():
+                return
+            if transport.can_write_eof():
+                transport.write_eof()
+                if not transport.is_reading():
+                    transport.resume_reading()
+                return
+            self.state = CLOSING  # TLS knows no half-close
+        self.deadline = CLOCK.now + self.shared.limits.write_timeout_s
+        self._unread = transport.get_write_buffer_size()
+        transport.close()
 
     def abort(self) -> None:
         """Cut the connection, and take up nothing more of what came over it."""

@@ -1,0 +1,56 @@
+"""A request whose handler waits for something: its task, its time, and what becomes of it when that is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fairlead.errors import FairleadException, RequestTimeout, ServiceUnavailable
+from fairlead.http.clock import CLOCK
+from fairlead.request import Request, current_request
+
+if TYPE_CHECKING:
+    from fairlead.server.connection import HttpConnection
+
+logger = logging.getLogger("fairlead.server")
+
+
+class Handling:
+    """Made when a handler waits for the first time; the connection's `handling` until its task is done."""
+
+    __slots__ = ("_connection", "_timed_out", "request", "task")
+
+    def __init__(self, connection: HttpConnection, request: Request[Any, Any], task: asyncio.Task[None]) -> None:
+        self._connection = connection
+        self._timed_out = False
+        self.request = request
+        self.task = task
+
+    def client_left(self) -> None:
+        """Nobody waits for the answer any more."""
+        self.task.cancel("the client is gone")
+
+    def expire(self) -> None:
+        """Whose time is over: the client's who doesn't send on, or the handler's? One that ignores that is cut next time."""
+        connection = self._connection
+        connection.deadline = CLOCK.now + connection.shared.limits.response_timeout_s
+        if connection.upload is not None and connection.transport.is_reading():
+            connection.upload.fail(RequestTimeout("The body did not arrive in time"))
+        elif self._timed_out:
+            connection.abort()
+        else:
+            self._timed_out = True
+            self.task.cancel("the response took too long")
+
+    def report(self, failure: BaseException | None) -> None:
+        """Log that the task ended without an answer, under the request's id."""
+        token = current_request.set(self.request)
+        logger.error("a request ended without its answer", exc_info=failure)
+        current_request.reset(token)
+
+    def why_cancelled(self) -> FairleadException:
+        """The answer of a handler that was cancelled while its client waits."""
+        if self._timed_out:
+            return ServiceUnavailable("The response took too long", extra={"route": self.request.uri_template})
+        return ServiceUnavailable("The request was cancelled by the server")
