@@ -15,6 +15,8 @@ class Case(NamedTuple):
     data: bytes
     accepted: tuple[int, ...]
     source: str
+    answers: int = 1
+    """How many final answers come at most."""
 
 
 OK = (200,)
