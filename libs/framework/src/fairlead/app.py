@@ -26,6 +26,7 @@ from fairlead.composition import compose
 from fairlead.config import Config
 from fairlead.dispatch import Dispatcher
 from fairlead.errors import URLBuildError
+from fairlead.extension import route_middleware
 from fairlead.health import Health
 from fairlead.lifecycle import Lifecycle
 from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord, hosts_of
@@ -169,16 +170,17 @@ class App(Registrar, Generic[ConfigT, CtxT]):
             options=_websocket_options(self.config, record.options) if record.is_websocket else record.options,
         )
         route.max_body_bytes = record.max_body_bytes
-        before, after = self._middleware(blueprint) if record.apply else ([], [])
+        before, after = self._middleware(blueprint, record.handler) if record.apply else ([], [])
         compose(route, before, after, dispatcher.fail, max_body_bytes=self.config.REQUEST_MAX_SIZE)
         self.router.add(route)
 
-    def _middleware(self, blueprint: Blueprint | None) -> tuple[list[Middleware], list[Middleware]]:
-        """Request middleware in order of registration, the application's first; response middleware in reverse (Sanic's order)."""
+    def _middleware(self, blueprint: Blueprint | None, handler: Any = None) -> tuple[list[Middleware], list[Middleware]]:
+        """Request middleware in order of registration, the application's first, the handler's own last; response middleware in
+        reverse (Sanic's order)."""
         owners: list[Registrar] = [self, *([blueprint] if blueprint is not None else [])]
-        before = _by_priority([record for owner in owners for record in owner.request_middleware])
-        after = _by_priority([record for owner in owners for record in owner.response_middleware])
-        return before, after[::-1]
+        before = [record for owner in owners for record in owner.request_middleware] + route_middleware(handler, "request")
+        after = [record for owner in owners for record in owner.response_middleware] + route_middleware(handler, "response")
+        return _by_priority(before), _by_priority(after)[::-1]
 
     # Lifecycle, called by the worker and by the test client
 
