@@ -73,13 +73,19 @@ chart-test: setup-dev ## Render the chart in every way and test what comes out
 chart-docs: setup-dev ## Write the chart's table of values into its README
 	@exec $(BIN)/python -m tests.charts.parameter_table
 
-policy: setup-dev $(POLICY)/installed ## Judge image, charts and workflows with the usual policy tools, without exceptions
+policy: setup-dev $(POLICY)/installed $(POLICY)/custom_resources/installed ## Judge image, charts and workflows with the usual policy tools, without exceptions
 	@exec $(BIN)/python -m tests.charts.policy $(POLICY)/bin
 
 $(POLICY)/installed: requirements/policy.txt
 	@echo "Policy tools: about 100 locked packages …"
 	@$(PYTHON) -m venv --clear $(POLICY)
 	@$(POLICY)/bin/pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+$(POLICY)/custom_resources/installed: $(POLICY)/installed tests/charts/custom_resources/package-lock.json
+	@mkdir -p $(@D)
+	@cp tests/charts/custom_resources/package*.json $(@D)
+	@PATH="$(CURDIR)/$(POLICY)/bin:$$PATH" npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojects; UPGRADE=1 takes newer versions
@@ -89,6 +95,7 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 	$(foreach service,$(SERVICES),$(COMPILE) requirements/service.in services/$(service)/pyproject.toml \
 		-c requirements/dev.txt -o requirements/$(service).txt$(newline))
 	$(COMPILE) requirements/policy.in -o requirements/policy.txt
+	cd tests/charts/custom_resources && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --silent
 	$(foreach list,requirements more,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 

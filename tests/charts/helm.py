@@ -116,10 +116,15 @@ class Helm:
         kubernetes: str = "1.34",
         upgrade: bool = False,
         chart: Path = CHART,
+        api_versions: Sequence[str] = (),
     ) -> str:
-        """The manifests of a release as text. Raises HelmError with what Helm wrote when it refuses."""
+        """The manifests of a release as text. Raises HelmError with what Helm wrote when it refuses.
+
+        `api_versions` are what the cluster serves beside Kubernetes' own, as `group/version/Kind`.
+        """
         options = ["--namespace", namespace, "--kube-version", kubernetes, *(["--is-upgrade"] if upgrade else [])]
         options += [word for file in files for word in ("--values", str(file))]
+        options += [word for api in api_versions for word in ("--api-versions", api)]
         return self._run(("template", release, str(chart), *options), json.dumps(values or {}, sort_keys=True))
 
     def lint(self, *, files: Sequence[Path] = (), values: Values | None = None, chart: Path = CHART) -> str:

@@ -2,7 +2,8 @@
 
 How this works. The tools live in an environment of their own (.tools/policy, locked in requirements/policy.txt). The chart
 is rendered with every set of values that it comes with, as a release renders it (a namespace, a digest). Each check is a
-line; a tool that fails, warns about what it does not know, skips or has checked nothing counts as a failure.
+line; a tool that fails, warns about what it does not know, skips or has checked nothing counts as a failure. Kinds that
+Kubernetes itself has no schema for are judged by `custom_resources/judge.mjs`, with the shapes that their operators publish.
 
 Rejected: calling the tools from pytest (500 MB of packages for everyone who runs a test), configuration files with
 exceptions (a rule that is wrong for us is argued about here, in the open).
@@ -11,6 +12,7 @@ exceptions (a rule that is wrong for us is argued about here, in the open).
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,12 +25,22 @@ from typing import Any
 import yaml
 
 from .helm import CHART, MAJORS, ROOT, STACK, Helm, HelmError, Values, binary, merged
+from .manifests import Manifest
 
 KUBERNETES = ("1.27", "1.30", "1.32", "1.34", "1.36", "1.37")
 """The oldest that the chart takes, the first with a native sleep, then every other one up to the newest with schemas."""
 
-CUSTOM = ("ExternalSecret", "HTTPRoute", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor")
-"""Kinds that Kubernetes itself has no schema for; the tests beside this file hold their shape."""
+CUSTOM = {
+    "ExternalSecret": "external-secrets.io/v1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+"""Kinds that Kubernetes itself has no schema for, and the API that serves them in a cluster that has their operator."""
+
+JUDGE = ROOT / "tests" / "charts" / "custom_resources" / "judge.mjs"
 
 RELEASE: Values = {"image": {"digest": f"sha256:{'0123456789abcdef' * 4}"}}
 """What the pipeline of a release adds to anyone's values."""
@@ -95,6 +107,18 @@ class Tools:
             raise Finding((done.stdout + done.stderr).strip())
         return done.stdout + done.stderr
 
+    def judge_custom(self, documents: Sequence[Manifest]) -> str:
+        """Custom kinds by their operators' schemas and types. Raises Finding with what is wrong, or when there is nothing."""
+        if not documents:
+            raise Finding("there is no custom resource to check")
+        folder = self.folder.parent / "custom_resources"
+        judge = Path(shutil.copy(JUDGE, folder))  # beside the packages: a module finds others from where it lies itself
+        command = [str(self.folder / "node"), str(judge)]
+        done = subprocess.run(command, input=json.dumps(documents), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Finding((done.stdout + done.stderr).strip())
+        return f"{len(documents)} manifests of {len({document['kind'] for document in documents})} kinds"
+
     def checkov(self, framework: str, *target: str) -> str:
         """Checkov without network access. Raises Finding unless it checked something, and failed and skipped nothing."""
         options = ["--framework", framework, "--skip-download", "--compact", "--output", "json", "--soft-fail"]
@@ -126,16 +150,24 @@ def releases() -> dict[str, Release]:
     return found
 
 
-def rendered(release: Release, target: Path, *, kubernetes: str = "1.34", upgrade: bool = False) -> list[str]:
-    """Writes a release's manifests to `target`, custom resources left out; returns the kinds that were left out."""
+def rendered(release: Release, *, kubernetes: str = "1.34", upgrade: bool = False) -> list[Manifest]:
+    """A release's manifests, for a cluster that has every operator."""
     newest = max(MAJORS)
     text = Helm(binary(newest), newest).render(
-        release.values, release="app", kubernetes=kubernetes, upgrade=upgrade, chart=release.chart
+        release.values,
+        release="app",
+        kubernetes=kubernetes,
+        upgrade=upgrade,
+        chart=release.chart,
+        api_versions=[f"{api}/{kind}" for kind, api in CUSTOM.items()],
     )
-    documents = [document for document in yaml.safe_load_all(text) if document]
-    kept = [document for document in documents if document["kind"] not in CUSTOM]
-    target.write_text(yaml.safe_dump_all(kept))
-    return sorted({document["kind"] for document in documents} & set(CUSTOM))
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def built_in(manifests: Sequence[Manifest], target: Path) -> Path:
+    """Writes what Kubernetes itself knows to `target`."""
+    target.write_text(yaml.safe_dump_all([manifest for manifest in manifests if manifest["kind"] not in CUSTOM]))
+    return target
 
 
 def checks(tools: Tools) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -146,6 +178,7 @@ def checks(tools: Tools) -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"checkov chart, {name}", partial(_checkov_chart, tools, release)
         for version in KUBERNETES:
             yield f"kubernetes-validate {version}, {name}", partial(_validate, tools, release, version)
+    yield "custom resources", partial(_judge_custom, tools)
     yield "checkov workflows", partial(tools.checkov, "github_actions", "--directory", ".github")
     yield "zizmor workflows", partial(tools.run, "zizmor", "--offline", "--persona=pedantic", "--quiet", ".github")
     yaml_files = _files("*.yaml", "*.yml")
@@ -154,20 +187,24 @@ def checks(tools: Tools) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _checkov_chart(tools: Tools, release: Release) -> str:
-    file = tools.scratch / "release.yaml"
-    rendered(release, file)
+    file = built_in(rendered(release), tools.scratch / "release.yaml")
     return tools.checkov("kubernetes", "--file", str(file))
 
 
 def _validate(tools: Tools, release: Release, version: str) -> str:
-    file = tools.scratch / "release.yaml"
-    left_out: list[str] = []
     for upgrade in (False, True):
-        left_out = rendered(release, file, kubernetes=version, upgrade=upgrade)
+        file = built_in(rendered(release, kubernetes=version, upgrade=upgrade), tools.scratch / "release.yaml")
         said = tools.run("kubernetes-validate", "--strict", "--kubernetes-version", version, str(file))
         if "WARN" in said:
             raise Finding(said)
-    return f"no schema for {', '.join(left_out)}" if left_out else ""
+    return ""
+
+
+def _judge_custom(tools: Tools) -> str:
+    custom = [m for release in releases().values() for m in rendered(release) if m["kind"] in CUSTOM]
+    if missing := CUSTOM.keys() - {manifest["kind"] for manifest in custom}:
+        raise Finding(f"no set of values has {', '.join(sorted(missing))}")
+    return tools.judge_custom(custom)
 
 
 def _files(*patterns: str) -> list[str]:
