@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from .conftest import IMAGE
-from .helm import Helm, HelmError, Values, merged
+from .helm import CHART, Helm, HelmError, Values, merged
 
 HOSTS = {"shop.example": {"path": "/"}}
 
@@ -155,6 +156,16 @@ def test_wrong_value(each_helm: Helm, name: str) -> None:
     message = refused(each_helm, values)
     assert "schema" in message
     assert named in message
+
+
+def test_every_contradiction_is_tried(helm: Helm) -> None:
+    """Each `fail` of the chart is reached by one of the rows above."""
+    source = "".join(file.read_text() for file in sorted((CHART / "templates").rglob("*.tpl")))
+    sentences = re.findall(r'fail (?:\(printf )?"((?:[^"\\]|\\.)*)"', source)
+    said = "".join(refused(helm, values) for values, _ in CONTRADICTIONS.values())
+    patterns = {sentence: re.sub(r"%[sdv]", ".+", re.escape(sentence)) for sentence in sentences}
+    assert [sentence for sentence, pattern in patterns.items() if not re.search(pattern, said)] == []
+    assert len(sentences) == len(re.findall(r"\{\{-? fail ", source))
 
 
 def test_old_cluster(each_helm: Helm) -> None:

@@ -247,7 +247,6 @@ def test_effect(helm: Helm, trial: Manifests, name: str) -> None:
         ({"trial": {"redis": {}}}, "redis"),
         ({"trial": {"enabled": "yes"}}, "enabled"),
         ({"trial": {"runAsUser": 0}}, "runAsUser"),
-        ({"trial": {"postgres": {"image": {"tag": "latest"}}}}, "tag"),
         ({"trial": {"valkey": {"storage": "much"}}}, "storage"),
         ({"auth": {"replicaCount": 2}}, "replicaCount"),
     ],
@@ -262,6 +261,13 @@ def test_wrong_value(helm: Helm, values: Values, word: str) -> None:
 def test_contradiction_within_a_service(helm: Helm) -> None:
     """The services' own checks speak up in the stack as well."""
     assert "no node could be drained: at most 1" in refused(helm, {"feed": {"disruptionBudget": {"minAvailable": 2}}})
+
+
+def test_latest(helm: Helm) -> None:
+    """Another image every day is refused, with a word on what to write instead."""
+    message = refused(helm, {"trial": {"postgres": {"image": {"tag": "latest"}}}})
+    assert "the tag of postgres is latest" in message
+    assert "write a version, or set the digest" in message
 
 
 def refused(helm: Helm, values: Values) -> str:

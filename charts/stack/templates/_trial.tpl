@@ -14,6 +14,9 @@ fairlead/trial: "true"
 {{- end -}}
 
 {{- define "stack.image" -}}
+{{- if eq .tag "latest" -}}
+{{- fail (printf "the tag of %s is latest, which means another image every day: write a version, or set the digest" .repository) -}}
+{{- end -}}
 {{ .repository }}:{{ .tag }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end -}}
 
