@@ -304,7 +304,7 @@ def test_what_is_no_form() -> None:
     """Bytes that are not in the charset are 400, another type is 415."""
     with pytest.raises(BadRequest):
         make_request(fields={"Content-Type": FORM}, body=b"a=\xff").form  # noqa: B018
-    for kind in ("text/plain", "multipart/form-data; boundary=x"):
+    for kind in ("text/plain", "multipart/mixed; boundary=x"):
         with pytest.raises(UnsupportedMediaType):
             make_request(fields={"Content-Type": kind}).form  # noqa: B018
 

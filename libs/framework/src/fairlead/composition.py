@@ -7,6 +7,7 @@ responses, because response middleware sees those too.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -33,7 +34,8 @@ def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middlewa
     call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
     is_async = is_coroutine_handler(handler)
     if route.stream:
-        call = _with_stream(call, max_body_bytes if route.max_body_bytes is None else route.max_body_bytes)
+        limit = max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
+        call, is_async = _with_stream(call, limit), True
     if route.max_body_bytes is not None:
         call = _with_limit(call, route.max_body_bytes)  # outside: a body that came whole is a stream's too
     if route.is_websocket:
@@ -46,11 +48,16 @@ def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middlewa
 
 
 def _with_stream(call: Callable[..., Any], limit: int) -> Callable[..., Any]:
-    def with_stream(request: Request[Any, Any], *values: Any) -> Any:
+    async def with_stream(request: Request[Any, Any], *values: Any) -> Any:
         if request.stream is None:  # the whole body came with the head
             request.stream = RequestStream(limit=limit, complete=request.body)
             request.body = b""
-        return call(request, *values)
+        try:
+            return await result_of(call(request, *values))
+        finally:
+            spool = request.spool
+            if spool is not None:  # in a thread: letting go of a long file takes its time
+                await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, spool.close))
 
     return with_stream
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fairlead.errors import ConfigurationError
-from fairlead.http.limits import Limits
+from fairlead.http.limits import FormLimits, Limits
 
 PREFIX = "FAIRLEAD_"
 
@@ -53,6 +53,14 @@ DEFAULTS: dict[str, Any] = {
     "WRITE_TIMEOUT": 60.0,
     "MAX_CONNECTIONS": 0,  # 0: no limit
     "PIPELINE_MAX_SIZE": 65_536,
+    # Limits of a multipart form; see fairlead.http.limits
+    "FORM_MAX_PARTS": 1000,
+    "FORM_MAX_PART_HEADERS": 8,
+    "FORM_MAX_HEADER_SIZE": 4096,
+    "FORM_MAX_FIELD_SIZE": 1_048_576,
+    "FORM_MAX_FILE_SIZE": 0,  # 0: as much as the body may have
+    "FORM_MAX_MEMORY_SIZE": 8_388_608,
+    "FORM_SPOOL_SIZE": 262_144,
     # Websockets
     "WEBSOCKET_TIMEOUT": 10.0,
     "WEBSOCKET_PING_INTERVAL": 20.0,
@@ -180,6 +188,18 @@ class Config(dict[str, Any]):
             write_timeout_s=self.WRITE_TIMEOUT,
             request_id_header=self.REQUEST_ID_HEADER,
             websocket_drain_jitter_s=self.WEBSOCKET_DRAIN_JITTER,
+        )
+
+    def form_limits(self) -> FormLimits:
+        """What the reader of multipart forms needs of this."""
+        return FormLimits(
+            max_parts=self.FORM_MAX_PARTS,
+            max_part_headers=self.FORM_MAX_PART_HEADERS,
+            max_header_bytes=self.FORM_MAX_HEADER_SIZE,
+            max_field_bytes=self.FORM_MAX_FIELD_SIZE,
+            max_file_bytes=self.FORM_MAX_FILE_SIZE,
+            max_memory_bytes=self.FORM_MAX_MEMORY_SIZE,
+            spool_bytes=self.FORM_SPOOL_SIZE,
         )
 
     def __repr__(self) -> str:

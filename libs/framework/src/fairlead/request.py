@@ -9,7 +9,7 @@ initialising the fifteen lazy attributes to None costs as much as routing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -18,15 +18,18 @@ import msgspec
 
 from fairlead.errors import BadRequest, FairleadException, UnsupportedMediaType
 from fairlead.http import media
+from fairlead.http.connection_info import ConnectionInfo as ConnectionInfo
 from fairlead.http.cookies import RequestCookies
-from fairlead.http.forms import Parameters, parse_pairs, parse_parameters
+from fairlead.http.forms import Parameters, decode_form, parse_pairs, parse_parameters
 from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
 from fairlead.http.head import Head, request_id_of
 from fairlead.http.headers import Headers
+from fairlead.streaming import RequestStream
 
 if TYPE_CHECKING:
     from fairlead.response import HTTPResponse
-    from fairlead.streaming import RequestStream, ResponseStream
+    from fairlead.streaming import ResponseStream
+    from fairlead.uploads import Files, Part, Spool
 
 AppT = TypeVar("AppT")
 CtxT = TypeVar("CtxT")
@@ -36,28 +39,6 @@ DONE: Any = object()
 
 current_request: ContextVar[Request[Any, Any] | None] = ContextVar("fairlead_request", default=None)
 """The request that the running code belongs to; tasks that it starts inherit it."""
-
-
-class ConnectionInfo:
-    """The connection that a request came over; `ctx` lives as long as the connection does."""
-
-    __slots__ = ("client", "client_ip", "client_port", "ctx", "lost", "server", "server_name", "server_port", "ssl")
-
-    def __init__(self, client: Any = None, server: Any = None, ssl: bool = False, server_name: str = "") -> None:
-        self.ctx = SimpleNamespace()
-        self.lost = False
-        self.ssl = ssl
-        self.server_name = server_name
-        self.client_ip, self.client_port, self.client = _address(client)
-        _, self.server_port, self.server = _address(server)
-
-
-def _address(name: Any) -> tuple[str, int, str]:
-    """(ip, port, printable) of a socket name: a tuple for IP, a path for unix sockets, None when the peer is gone already."""
-    if isinstance(name, tuple):
-        ip = str(name[0])
-        return ip, int(name[1]), f"[{ip}]:{name[1]}" if ":" in ip else f"{ip}:{name[1]}"
-    return "", 0, f"unix:{name}" if name else ""
 
 
 class Exchange(Protocol):
@@ -96,6 +77,7 @@ class Request(Generic[AppT, CtxT]):
         "cookies",
         "ctx",
         "exchange",
+        "files",
         "form",
         "forwarded",
         "head",
@@ -110,6 +92,7 @@ class Request(Generic[AppT, CtxT]):
         "remote_addr",
         "route",
         "route_parameters",
+        "spool",
         "stream",
         "target",
     )
@@ -134,7 +117,12 @@ class Request(Generic[AppT, CtxT]):
     json: Any
     """The body as JSON. Raises `BadRequest` (400) for malformed JSON."""
     form: Parameters
-    """A urlencoded body. Raises `UnsupportedMediaType` (415) for other types."""
+    """The fields of a form, urlencoded or multipart. Raises `UnsupportedMediaType` (415) for other types, `BadRequest` (400),
+    `PayloadTooLarge` (413). On a streaming route `await request.receive_form()` comes first."""
+    files: Files
+    """The files of a multipart form: `request.files.get("photo")`, `request.files.getlist("photo")`. Raises as `form` does."""
+    spool: Spool | None
+    """Where long files of a streamed form are until the handler ends."""
     id: str
     """The request's id: the client's, when it sent a sane one, else 32 hexadecimal digits unique to this request."""
     forwarded: dict[str, str]
@@ -338,6 +326,37 @@ class Request(Generic[AppT, CtxT]):
         except (ValueError, RecursionError) as exc:
             raise BadRequest(f"The body is no valid JSON: {exc}") from None
 
+    async def receive_form(self) -> None:
+        """On a streaming route: read the form, long files to disk; then `form` and `files` are there as on any other route.
+
+        Raises what they raise, and `ServiceUnavailable` (503) when there is no room on disk.
+        """
+        stream = self.stream
+        if stream is None or self.body:
+            return
+        limits = self.app.config.form_limits()  # type: ignore[attr-defined]
+        if _form_type(self)[0] == media.FORM:
+            self.body = await stream.collect(limits.max_memory_bytes)
+            self.form = _form(self)
+            return
+        from fairlead.uploads import Spool, receive_form
+
+        self.spool = Spool()
+        self.form, self.files = await receive_form(aiter(stream), self.content_type, limits, self.spool)
+
+    async def parts(self) -> AsyncIterator[Part]:
+        """The parts of a multipart form as they arrive, for a streaming route; nothing of them is kept.
+
+        Raises `UnsupportedMediaType` (415), `BadRequest` (400), `PayloadTooLarge` (413).
+        """
+        from fairlead.uploads import parts_of
+
+        if _form_type(self)[0] != media.MULTIPART:
+            raise UnsupportedMediaType(f"The parts of a form are sent as {media.MULTIPART}")
+        source = self.stream or RequestStream(limit=len(self.body), complete=self.body)
+        async for part in parts_of(aiter(source), self.content_type, self.app.config.form_limits()):  # type: ignore[attr-defined]
+            yield part
+
     async def respond(
         self,
         response: HTTPResponse | None = None,
@@ -364,25 +383,35 @@ class Request(Generic[AppT, CtxT]):
         return self._response is not None
 
 
-_CHARSETS = frozenset(("ascii", "iso-8859-1", "us-ascii", "utf-8", "windows-1252"))
-"""Of a form. Not every codec that Python has: some (idna, punycode) take quadratic time (CVE-2022-45061)."""
-
-
 def _path(request: Request[Any, Any]) -> str:
     return request.target.partition(b"?")[0].decode("ascii")
 
 
-def _form(request: Request[Any, Any]) -> Parameters:
+def _form_type(request: Request[Any, Any]) -> tuple[str, dict[str, str]]:
     kind, parameters = media.split_parameters(request.content_type)
-    if kind != media.FORM:
-        raise UnsupportedMediaType(f"A form is sent as {media.FORM}")
-    charset = parameters.get("charset", "utf-8").lower()
-    if charset not in _CHARSETS:
-        raise BadRequest(f"A form is decoded from {', '.join(sorted(_CHARSETS))}")
-    try:
-        return parse_parameters(request.body.decode(charset), keep_blank_values=True)
-    except UnicodeDecodeError:
-        raise BadRequest(f"The form is not {charset}") from None
+    if kind not in (media.FORM, media.MULTIPART):
+        raise UnsupportedMediaType(f"A form is sent as {media.FORM} or {media.MULTIPART}")
+    return kind, parameters
+
+
+def _form(request: Request[Any, Any]) -> Parameters:
+    kind, parameters = _form_type(request)
+    if request.stream is not None and not request.body:
+        raise RuntimeError("on a streaming route a form is had by `await request.receive_form()`")
+    if kind == media.FORM:
+        return decode_form(request.body, parameters.get("charset", "utf-8"))
+    from fairlead.uploads import parse_form
+
+    form, request.files = parse_form(request.body, request.content_type, request.app.config.form_limits())
+    return form
+
+
+def _files(request: Request[Any, Any]) -> Files:
+    from fairlead.uploads import Files
+
+    request.files = Files()
+    request.form = _form(request)  # replaces `files` when there are any
+    return request.files
 
 
 def _forwarded(request: Request[Any, Any]) -> dict[str, str]:
@@ -407,6 +436,7 @@ _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "args": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1")),
     "cookies": lambda request: RequestCookies("; ".join(request.headers.getall("cookie", []))),
     "ctx": lambda request: SimpleNamespace(),
+    "files": _files,
     "form": _form,
     "forwarded": _forwarded,
     "headers": lambda request: Headers.from_raw(request.head.fields()),
@@ -417,6 +447,7 @@ _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "path": _path,
     "query_string": lambda request: request.query_bytes.decode("latin-1"),
     "route": lambda request: None,
+    "spool": lambda request: None,
     "remote_addr": lambda request: request.forwarded.get("for", ""),
     "stream": lambda request: None,
 }

@@ -102,6 +102,17 @@ class RequestStream:
         self._held -= len(chunk)
         return chunk
 
+    async def collect(self, limit: int) -> bytes:
+        """The rest of the body. Raises `PayloadTooLarge` (413) past `limit` bytes, and what `read` raises."""
+        pieces: list[bytes] = []
+        size = 0
+        async for chunk in self:
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise PayloadTooLarge(f"The body passes {limit} bytes")
+        return b"".join(pieces)
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (chunk := await self.read()) is not None:
             yield chunk

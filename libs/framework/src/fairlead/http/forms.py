@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
 from fairlead.errors import BadRequest
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 MAX_FIELDS = 1000
 """More fields than this in one query or form are refused with 400: each costs an object (CVE-2022-24761 class)."""
 
 
-class Parameters(dict[str, list[str]]):
+CHARSETS = frozenset(("ascii", "iso-8859-1", "us-ascii", "utf-8", "windows-1252"))
+"""Of a form. Not every codec that Python has: some (idna, punycode) take quadratic time (CVE-2022-45061)."""
+
+
+class MultiValues(dict[str, list[V]], Generic[V]):
     """Name → values. As in Sanic, `get` gives the first value and `getlist` all of them."""
 
     __slots__ = ()
 
     @overload  # type: ignore[override]
-    def get(self, name: str, default: None = None) -> str | None: ...
+    def get(self, name: str, default: None = None) -> V | None: ...
     @overload
-    def get(self, name: str, default: T) -> str | T: ...
+    def get(self, name: str, default: T) -> V | T: ...
     def get(self, name: str, default: Any = None) -> Any:
         """The first value of a name."""
         values = super().get(name)
         return values[0] if values else default
 
-    def getlist(self, name: str, default: list[str] | None = None) -> list[str]:
+    def getlist(self, name: str, default: list[V] | None = None) -> list[V]:
         """All values of a name."""
         values = super().get(name)
         return list(values) if values else (default or [])
+
+    def add(self, name: str, value: V) -> None:
+        """One more value of a name."""
+        if name in self:
+            self[name].append(value)
+        else:
+            self[name] = [value]
+
+
+class Parameters(MultiValues[str]):
+    """Name → values of a query string or a form."""
+
+    __slots__ = ()
 
 
 def parse_pairs(
@@ -59,8 +77,15 @@ def parse_parameters(text: str, **options: Any) -> Parameters:
     if not text:
         return parameters
     for name, value in parse_pairs(text, **options):
-        if name in parameters:
-            parameters[name].append(value)
-        else:
-            parameters[name] = [value]
+        parameters.add(name, value)
     return parameters
+
+
+def decode_form(body: bytes, charset: str = "utf-8") -> Parameters:
+    """A urlencoded body. Raises `BadRequest` (400) for an impossible charset and for bytes that are not in it."""
+    if charset.lower() not in CHARSETS:
+        raise BadRequest(f"A form is decoded from {', '.join(sorted(CHARSETS))}")
+    try:
+        return parse_parameters(body.decode(charset), keep_blank_values=True)
+    except UnicodeDecodeError:
+        raise BadRequest(f"The form is not {charset}") from None

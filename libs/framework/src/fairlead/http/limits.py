@@ -33,3 +33,22 @@ class Limits:
     """Whether every response carries X-Request-ID."""
     websocket_drain_jitter_s: float = 1.0
     """Over how much time a drain spreads the closing of websockets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormLimits:
+    """What a multipart form may cost, beside what every body may. Past each of these it is 413."""
+
+    max_parts: int = 1000
+    """Fields and files together: each costs an object (CVE-2023-25577, CVE-2023-30798)."""
+    max_part_headers: int = 8
+    """RFC 7578 knows three."""
+    max_header_bytes: int = 4096
+    """Of one header line of a part."""
+    max_field_bytes: int = 1_048_576
+    max_file_bytes: int = 0
+    """0: as much as the body may have."""
+    max_memory_bytes: int = 8_388_608
+    """What the fields and the files that are kept in memory may have together; files go to disk before they pass it."""
+    spool_bytes: int = 262_144
+    """A longer file of a streamed form goes to disk."""
