@@ -1,6 +1,6 @@
 """What a resuming client is given."""
 
-from fairlead.channels import History, StreamPosition
+from fairlead.channels import History, Publication, StreamPosition
 from fairlead.channels.stream import BEGINNING
 
 
@@ -10,14 +10,14 @@ def at(number: int) -> StreamPosition:
 
 def after(history: History, position: StreamPosition) -> list[str] | None:
     missed = history.after(position)
-    return None if missed is None else list(missed)
+    return None if missed is None else [str(message) for message in missed]
 
 
 def filled(size: int, count: int) -> History:
     history = History(size)
     history.restart(BEGINNING)
     for number in range(1, count + 1):
-        history.add(at(number), f"m{number}")
+        history.add(at(number), Publication(f"m{number}", at(number)))
     return history
 
 
@@ -63,5 +63,13 @@ def test_a_restart_forgets_and_begins_at_the_floor() -> None:
     assert history.is_started
     assert history.last == at(20)
     assert after(history, at(4)) is None
-    history.add(at(21), "m21")
+    history.add(at(21), Publication("m21", at(21)))
     assert after(history, at(20)) == ["m21"]
+
+
+def test_the_newest() -> None:
+    """For who joins and wants to see what was said last: at most so many, oldest first."""
+    history = filled(3, 5)
+    assert [str(message) for message in history.newest(2)] == ["m4", "m5"]
+    assert len(history.newest(9)) == 3
+    assert history.newest(0) == []

@@ -20,7 +20,8 @@ from fairlead.channels import (
 )
 from fairlead.channels.memory import MemoryStream
 from fairlead.channels.stream import BEGINNING
-from fairlead.websocket import PreparedMessage
+
+from .mailbox import Mailbox
 
 GAP = "load anew"
 
@@ -84,7 +85,8 @@ class Rig:
         self.stream = Moody()
         self.fanout = Fanout(gap_notice=GAP)
         self.states: asyncio.Queue[ReaderState] = asyncio.Queue()
-        self.received: asyncio.Queue[str] = asyncio.Queue()
+        self.mailbox = Mailbox()
+        self.received = self.mailbox.received
         self.reader = StreamReader(
             self.stream,
             self.fanout,
@@ -98,18 +100,10 @@ class Rig:
         text = entry.fields["text"]
         return None if text == "silent" else text
 
-    async def send(self, data: str | PreparedMessage, /) -> None:
-        self.received.put_nowait(str(data))
-
-    async def close(self, code: int, reason: str) -> None:
-        raise AssertionError("nobody is slow here")
-
     async def run(self) -> None:
-        """Read and deliver until cancelled; the subscriber is there from the beginning."""
-        with self.fanout.subscribe() as subscription:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.reader.run())
-                group.create_task(subscription.deliver(self))
+        """Read until cancelled; the subscriber is there from the beginning."""
+        with self.fanout.subscribe(self.mailbox):
+            await self.reader.run()
 
     async def start(self) -> asyncio.Task[None]:
         task = asyncio.create_task(self.run())
@@ -139,8 +133,8 @@ async def test_the_history_is_filled_at_the_start() -> None:
     await rig.stream.add("b")
     await rig.stream.add("c")
     task = await rig.start()
-    assert list(rig.fanout.history.after(first) or ()) == ["b", "c"]
-    assert list(rig.fanout.history.after(BEGINNING) or ()) == ["a", "b", "c"]
+    assert [str(message) for message in rig.fanout.history.after(first) or ()] == ["b", "c"]
+    assert [str(message) for message in rig.fanout.history.after(BEGINNING) or ()] == ["a", "b", "c"]
     task.cancel()
 
 
@@ -150,7 +144,7 @@ async def test_a_history_that_does_not_reach_back_is_not_called_complete() -> No
     positions = [await rig.stream.add(text) for text in ("a", "b", "c")]
     task = await rig.start()
     assert rig.fanout.history.after(positions[0]) is None
-    assert list(rig.fanout.history.after(positions[1]) or ()) == ["c"]
+    assert [str(message) for message in rig.fanout.history.after(positions[1]) or ()] == ["c"]
     task.cancel()
 
 
@@ -160,7 +154,7 @@ async def test_a_trimmed_stream_is_not_called_complete() -> None:
     positions = [await rig.stream.add(text, max_entries=2) for text in ("a", "b", "c")]
     task = await rig.start()
     assert rig.fanout.history.after(BEGINNING) is None
-    assert list(rig.fanout.history.after(positions[1]) or ()) == ["c"]
+    assert [str(message) for message in rig.fanout.history.after(positions[1]) or ()] == ["c"]
     task.cancel()
 
 

@@ -219,3 +219,31 @@ async def test_queue_without_a_place(wire: MakeWire) -> None:
     """A bound below one is the caller's mistake."""
     with pytest.raises(ValueError, match="at least one"):
         SendQueue(wire().ws, max_messages=0)
+
+
+async def test_a_websocket_has_one_queue(wire: MakeWire) -> None:
+    """Broadcasts that share a websocket share its bound; a second queue would take the first one's turn."""
+    peer = wire()
+    queue = SendQueue.of(peer.ws)
+    assert SendQueue.of(peer.ws) is queue
+    with pytest.raises(RuntimeError, match="has a send queue"):
+        SendQueue(peer.ws)
+
+
+async def test_a_backlog_waits_beyond_the_bound(wire: MakeWire) -> None:
+    """W10: a peer that resumes is not slow: what it has missed counts no more than what the transport holds."""
+    peer = wire()
+    queue = SendQueue(peer.ws, max_messages=2)
+    queue.put_backlog([PreparedMessage("at once")])
+    peer.ws.pause_writing()
+    queue.put_backlog(PreparedMessage(str(number)) for number in range(10))
+    assert queue.put(PreparedMessage("new"))
+    assert queue.put(PreparedMessage("newer"))
+    assert (len(queue), peer.stats.queued) == (12, 12)
+    peer.ws.resume_writing()
+    await turns()
+    assert [payload for _, payload in peer.sent] == [b"at once", *(b"%d" % number for number in range(10)), b"new", b"newer"]
+    peer.ws.pause_writing()
+    assert [queue.put(PreparedMessage("")) for _ in range(3)] == [True, True, False]
+    queue.put_backlog([PreparedMessage("too late")])
+    assert len(queue) == 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairlead.blueprint import Blueprint, BlueprintGroup
     from fairlead.config import Config
     from fairlead.errors import FairleadException, WebsocketClosed
+    from fairlead.event_stream import sse
     from fairlead.files import file
     from fairlead.injection import Body, Query
     from fairlead.request import Request
@@ -40,6 +41,7 @@ __all__ = [
     "json",
     "raw",
     "redirect",
+    "sse",
     "text",
 ]
 
@@ -52,6 +54,7 @@ _MODULES = {
     "injection": ("Body", "Query"),
     "request": ("Request",),
     "response": ("HTTPResponse", "JSONResponse", "empty", "html", "json", "raw", "redirect", "text"),
+    "event_stream": ("sse",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

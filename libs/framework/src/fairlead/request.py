@@ -27,6 +27,7 @@ from fairlead.http.headers import Headers
 from fairlead.streaming import RequestStream
 
 if TYPE_CHECKING:
+    from fairlead.event_stream import EventStream
     from fairlead.response import HTTPResponse
     from fairlead.streaming import ResponseStream
     from fairlead.uploads import Files, Part, Spool
@@ -59,6 +60,9 @@ class Exchange(Protocol):
 
     def abort(self) -> None:
         """Cut the connection: a response that was begun can't be completed."""
+
+    def when_draining(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called once, when the server begins to stop; at once if it has. Returns what takes that back."""
 
     def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Awaitable[Any]:
         """Negotiate a websocket and answer 101. Raises the refusal, with its status, while nothing is written."""
@@ -376,6 +380,12 @@ class Request(Generic[AppT, CtxT]):
         if self.route is not None and self.route.after is not None:
             await self.route.after(self, stream)
         return stream
+
+    def sse(self, **options: Any) -> EventStream:
+        """Answer with server-sent events: ``async with request.sse() as stream``. Options: those of `EventStream`."""
+        from fairlead.event_stream import EventStream  # an application without streams of events doesn't load them
+
+        return EventStream(self, **options)
 
     @property
     def responded(self) -> bool:

@@ -2,8 +2,8 @@
 
 Three nouns, each usable alone:
 
-- A `Fanout` holds the subscriptions of one worker. What is published to it reaches each of them through a bounded
-  queue of their own; who can't keep up is closed with 1013 and may resume from the last id that it has seen.
+- A `Fanout` holds the subscriptions of one worker. What is published to it reaches each of them through the bounded
+  queue of its connection; who can't keep up is closed with 1013 and may resume from the last id that it has seen.
 - A `StreamReader` follows a stream (one reader per worker, however many websockets) and publishes what it reads to a
   fanout.
 - A `Presence` counts who is here over all workers: each worker reports its own number and hears of the others'.
@@ -18,20 +18,21 @@ Streams and counts come from a backend: `RedisBackend` where several workers or 
 
     @app.websocket("/ws/products")
     async def products(request, ws):
-        with presence.join(), fanout.subscribe() as subscription:
-            await subscription.deliver(ws)
+        with presence.join(), fanout.subscribe(ws):
+            async for _ in ws:
+                pass
 
 `reader.run()` and `presence.run()` are coroutines for the app's tasks; they outlive every outage of the backend.
 """
 
 from fairlead.channels.backoff import Backoff
-from fairlead.channels.fanout import Fanout
+from fairlead.channels.fanout import Fanout, Recipient, Subscription
 from fairlead.channels.history import History
 from fairlead.channels.memory import MemoryBackend
 from fairlead.channels.presence import Presence, Tally
+from fairlead.channels.publication import Publication
 from fairlead.channels.reader import ReaderState, StreamReader
 from fairlead.channels.stream import Entry, Extent, Stream, StreamPosition, StreamUnavailable
-from fairlead.channels.subscription import Subscription
 
 __all__ = [
     "Backoff",
@@ -41,7 +42,9 @@ __all__ = [
     "History",
     "MemoryBackend",
     "Presence",
+    "Publication",
     "ReaderState",
+    "Recipient",
     "Stream",
     "StreamPosition",
     "StreamReader",

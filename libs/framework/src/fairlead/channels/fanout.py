@@ -1,14 +1,69 @@
-"""From one to many within a worker: what is published once reaches every subscription."""
+"""From one to many within a worker: what is published once reaches every subscription.
+
+How this works. Publishing never waits. Each recipient is the bounded queue of one connection: a websocket's `SendQueue`, or
+an `EventStream`; both write what arrives in a turn of the loop at once, and hold back what their peer does not take. A
+client whose network stalls holds up nobody but itself. When its queue is full it is closed with 1013 (an event stream
+ends); it returns, resumes from the last id that it has seen and gets the same messages from the history, in order; nothing
+was skipped behind its back. There is no task for a websocket.
+
+Two kinds of messages pass through:
+
+- messages of the stream: each counts and order is kept;
+- notices: statements about *now* (how many viewers, live or stale). A newer one takes the place of an unsent one of its
+  kind.
+
+Rejected: an unbounded queue (one phone in a tunnel takes the worker's memory), awaiting `send` while publishing (one phone
+in a tunnel stops everybody), coalescing the messages of a stream (what comes last would carry an id that lies about the
+ones before it).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
+from types import TracebackType
+from typing import Protocol, Self
+
 from fairlead.channels.history import History
+from fairlead.channels.publication import Publication
 from fairlead.channels.stream import StreamPosition
-from fairlead.channels.subscription import Subscription
-from fairlead.websocket import PreparedMessage
+from fairlead.websocket import SendQueue, Websocket
 
 GAP = "gap"
 """The kind of notice that tells a client that messages were missed (see `Fanout.interrupt`)."""
+
+
+class Recipient(Protocol):
+    """The bounded way to one client."""
+
+    def put(self, message: Publication, key: Hashable | None = None) -> bool:
+        """Send soon, without waiting; False when the client is gone, now or by this call."""
+
+    def put_backlog(self, messages: Iterable[Publication]) -> None:
+        """Send what a client that resumes has missed, beyond the bound."""
+
+
+class Subscription:
+    """One client's membership, made by `Fanout.subscribe`; a context manager that leaves the fanout at its end."""
+
+    __slots__ = ("_fanout", "recipient")
+
+    def __init__(self, fanout: Fanout, recipient: Recipient) -> None:
+        self._fanout = fanout
+        self.recipient = recipient
+
+    def notify(self, kind: str, notice: Publication) -> None:
+        """Tell this client alone; a newer notice takes the place of an unsent one of its kind."""
+        self.recipient.put(notice, (self._fanout, kind))
+
+    def leave(self) -> None:
+        """Get nothing more. Safe to call twice."""
+        self._fanout.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.leave()
 
 
 class Fanout:
@@ -17,49 +72,58 @@ class Fanout:
     All methods are plain functions of the event loop's thread: nothing can come between the look into the history and
     the entry into the list, so a resuming client misses nothing and gets nothing twice.
 
-    `queue_size` bounds the unsent messages of one subscription; `gap_notice` is what a client is sent when it must
-    load its data anew, since the messages between its position and the present are not known here.
+    `gap_notice` is what a client is sent when it must load its data anew, since the messages between its position and the
+    present are not known here.
     """
 
-    def __init__(self, *, gap_notice: str, history_size: int = 1000, queue_size: int = 256) -> None:
+    def __init__(self, *, gap_notice: str, history_size: int = 1000) -> None:
         self.history = History(history_size)
-        self.overflows = 0
-        self._gap_notice = gap_notice
-        self._queue_size = queue_size
-        self._subscriptions: set[Subscription] = set()
+        self._gap_notice = Publication(gap_notice)
+        self._subscriptions: dict[Subscription, None] = {}
 
     def __len__(self) -> int:
         """How many subscriptions there are."""
         return len(self._subscriptions)
 
-    def subscribe(self, after: StreamPosition | None = None) -> Subscription:
-        """Join, from now on or, with `after`, from that position on. Use it in a `with` block."""
+    def subscribe(self, client: Websocket | Recipient, after: StreamPosition | None = None) -> Subscription:
+        """Send to a client what is published from now on or, with `after`, from that position on.
+
+        A websocket's bound and policy are those of its `SendQueue`: make one before, where they are not to be the usual
+        ones (256 messages, then 1013).
+        """
+        recipient = SendQueue.of(client) if isinstance(client, Websocket) else client
+        subscription = Subscription(self, recipient)
         backlog = () if after is None else self.history.after(after)
-        subscription = Subscription(self._subscriptions.discard, self._queue_size, backlog or ())
-        if backlog is None and self.history.is_started:  # else the reader's start interrupts everybody anyway
+        if backlog is not None:
+            recipient.put_backlog(backlog)
+        elif self.history.is_started:  # else the reader's start interrupts everybody anyway
             subscription.notify(GAP, self._gap_notice)
-        self._subscriptions.add(subscription)
+        self._subscriptions[subscription] = None
         return subscription
+
+    def discard(self, subscription: Subscription) -> None:
+        """Send it nothing more."""
+        self._subscriptions.pop(subscription, None)
 
     def publish(self, position: StreamPosition, message: str) -> None:
         """Give the next message of the stream, already encoded, to everybody, and keep it for those who resume.
 
         It is framed, and compressed for each kind of client, only once (W11).
         """
-        self.history.add(position, message)
-        prepared = PreparedMessage(message)
-        for subscription in tuple(self._subscriptions):
-            if not subscription.offer(prepared):
-                self.overflows += 1
-                self._subscriptions.discard(subscription)
+        publication = Publication(message, position)
+        self.history.add(position, publication)
+        self._send(publication, None)
 
     def announce(self, kind: str, notice: str) -> None:
         """Give everybody a statement about now; it is not kept, and a newer one of its kind replaces it."""
-        prepared = PreparedMessage(notice)
-        for subscription in self._subscriptions:
-            subscription.notify(kind, prepared)
+        self._send(Publication(notice), (self, kind))
 
     def interrupt(self, floor: StreamPosition) -> None:
         """The stream was lost up to `floor`: forget the history and tell everybody to load anew."""
         self.history.restart(floor)
-        self.announce(GAP, self._gap_notice)
+        self._send(self._gap_notice, (self, GAP))
+
+    def _send(self, publication: Publication, key: Hashable | None) -> None:
+        gone = [subscription for subscription in self._subscriptions if not subscription.recipient.put(publication, key)]
+        for subscription in gone:
+            self.discard(subscription)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
+from fairlead.channels.publication import Publication
 from fairlead.channels.stream import BEGINNING, StreamPosition
 
 
@@ -17,7 +18,7 @@ class History:
     """At most `size` messages and the position after which they are complete."""
 
     def __init__(self, size: int = 1000) -> None:
-        self._messages: deque[tuple[StreamPosition, str]] = deque()
+        self._messages: deque[tuple[StreamPosition, Publication]] = deque()
         self._size = size
         self._floor: StreamPosition | None = None
         self._last = BEGINNING
@@ -37,23 +38,27 @@ class History:
         self._messages.clear()
         self._floor = self._last = floor
 
-    def add(self, position: StreamPosition, message: str) -> None:
+    def add(self, position: StreamPosition, message: Publication) -> None:
         """Keep the next message of the stream; positions only grow."""
         self._messages.append((position, message))
         self._last = position
         if len(self._messages) > self._size:
             self._floor = self._messages.popleft()[0]
 
-    def after(self, position: StreamPosition) -> Collection[str] | None:
+    def after(self, position: StreamPosition) -> Collection[Publication] | None:
         """The messages after a position, oldest first; None when some of them are unknown here."""
         if self._floor is None or not self._floor <= position <= self._last:
             return None
-        missed: deque[str] = deque()
+        missed: deque[Publication] = deque()
         for at, message in reversed(self._messages):  # PERF: most were away for a few messages, not for a thousand
             if at <= position:
                 break
             missed.appendleft(message)
         return missed
+
+    def newest(self, count: int) -> list[Publication]:
+        """The last `count` messages that are here, oldest first."""
+        return [message for _, message in list(self._messages)[-count:]] if count > 0 else []
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -20,12 +20,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from fairlead.channels.backoff import Backoff
 from fairlead.channels.stream import StreamUnavailable
 
 logger = logging.getLogger("fairlead.channels")
+
+PAUSE_PER_MEMBER_S: Final = 100e-6
+"""Telling one client costs some microseconds: telling everybody of everybody's arrival may take a tenth of the time."""
 
 
 class Tally(Protocol):
@@ -47,7 +50,8 @@ class Tally(Protocol):
 class Presence:
     """The number of those who are here; `run` it as one task of the worker, `close` it when the worker stops.
 
-    `on_change` is told the new number whenever it changes, joins and leaves of this worker included.
+    `on_change` is told the new number when it changes, joins and leaves of this worker included: at once, and then not again
+    for `pause_s`, or for longer where many are here.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Presence:
         self._elsewhere = 0
         self._shown = 0
         self._due = asyncio.Event()
+        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def count(self) -> int:
@@ -92,6 +97,8 @@ class Presence:
     async def close(self) -> None:
         """Tell the others that this worker's connections are gone. Without it they learn of it when the report
         expires."""
+        if self._pause is not None:
+            self._pause.cancel()
         try:
             await self._tally.leave()
         except StreamUnavailable as error:
@@ -136,6 +143,12 @@ class Presence:
         self._show()
 
     def _show(self) -> None:
-        if self.count != self._shown:
+        if self._pause is None and self.count != self._shown:
             self._shown = self.count
+            pause_s = max(self._pause_s, self._shown * PAUSE_PER_MEMBER_S)
+            self._pause = asyncio.get_running_loop().call_later(pause_s, self._show_again)
             self._on_change(self._shown)
+
+    def _show_again(self) -> None:
+        self._pause = None
+        self._show()

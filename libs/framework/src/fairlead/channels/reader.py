@@ -30,6 +30,7 @@ from typing import Final
 
 from fairlead.channels.backoff import Backoff
 from fairlead.channels.fanout import Fanout
+from fairlead.channels.publication import Publication
 from fairlead.channels.stream import BEGINNING, Entry, Extent, Stream, StreamPosition, StreamUnavailable
 
 logger = logging.getLogger("fairlead.channels")
@@ -115,7 +116,7 @@ class StreamReader:
         self._fanout.interrupt(floor)
         for position, message in self._rendered(entries):
             if position > floor:
-                self._fanout.history.add(position, message)
+                self._fanout.history.add(position, Publication(message, position))
 
     def _resync(self, extent: Extent, position: StreamPosition) -> None:
         """Go on behind a hole. What clients load anew is at least as new as the stream's end, so reading goes on

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -364,6 +365,15 @@ class HttpConnection(Link):
         self.final = True
         assert self.handling is not None
         return self.handling.why_cancelled()
+
+    def when_draining(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called once, when the server begins to stop; at once if it has."""
+        told = self.shared.told_of_drain
+        if self.shared.draining:
+            callback()
+        else:
+            told.add(callback)
+        return lambda: told.discard(callback)
 
     async def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Any:
         """Turn the connection into a websocket; see `server/upgrade.py`."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fairlead.http.clock import CLOCK
@@ -40,6 +40,7 @@ class Shared:
         "loop",
         "refused",
         "runner",
+        "told_of_drain",
         "waiter",
         "websocket_stats",
     )
@@ -53,6 +54,7 @@ class Shared:
         self.connections: set[HttpConnection] = set()
         self.draining = False
         self.refused: dict[int, int] = {}
+        self.told_of_drain: set[Callable[[], None]] = set()
         self.websocket_stats: Any = None  # made by the first websocket
         self.waiter: asyncio.Future[None] | None = None
 
@@ -179,6 +181,8 @@ class Server:
         for connection in list(shared.connections):
             if connection.session is None:
                 connection.drain()
+        for tell in list(shared.told_of_drain):
+            tell()
         await self.stop_accepting()
         loop.call_later(min(IDLE_GRACE_S, max(0.0, deadline - loop.time())), self._close_idle)
         self._close_websockets(deadline)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairlead.testing.client import AsyncTestClient, SyncWebsocket, TestClient
+    from fairlead.testing.event_reader import EventReader, ReceivedEvent
     from fairlead.testing.sanic_style import SanicResponse, SanicStyleClient
     from fairlead.testing.server import AppServer
     from fairlead.testing.websocket import HandshakeRefused, WebsocketClient
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 _MODULES = {
     "AppServer": "server",
     "AsyncTestClient": "client",
+    "EventReader": "event_reader",
     "HandshakeRefused": "websocket",
+    "ReceivedEvent": "event_reader",
     "SanicResponse": "sanic_style",
     "SanicStyleClient": "sanic_style",
     "SyncWebsocket": "client",
@@ -29,7 +32,9 @@ _MODULES = {
 __all__ = [
     "AppServer",
     "AsyncTestClient",
+    "EventReader",
     "HandshakeRefused",
+    "ReceivedEvent",
     "SanicResponse",
     "SanicStyleClient",
     "SyncWebsocket",

@@ -28,6 +28,7 @@ from typing import Any, Self
 import httpx
 
 from fairlead.app import App
+from fairlead.testing.event_reader import EventReader
 from fairlead.testing.loop import LoopRunner
 from fairlead.testing.network import AppTransport
 from fairlead.testing.server import AppServer
@@ -89,6 +90,21 @@ class AsyncTestClient(httpx.AsyncClient):
             await ws.close()
         finally:
             ws.abort()
+
+    @asynccontextmanager
+    async def sse(self, url: str, *, last_event_id: str | None = None, **options: Any) -> AsyncIterator[EventReader]:
+        """Open a stream of server-sent events, and leave it at the end of the block. Options are those of `stream`.
+
+        Raises `httpx.HTTPStatusError` when the answer is none of the 2xx, AssertionError when it is no stream of events.
+        """
+        headers = httpx.Headers({"accept": "text/event-stream", **options.pop("headers", {})})
+        if last_event_id is not None:
+            headers["last-event-id"] = last_event_id
+        async with self.stream(options.pop("method", "GET"), url, headers=headers, **options) as response:
+            response.raise_for_status()
+            kind = response.headers.get("content-type")
+            assert kind == "text/event-stream", f"no stream of events: {kind}"
+            yield EventReader(response)
 
 
 _OWN_FIELDS = frozenset(("host", "connection", "accept", "accept-encoding"))

@@ -141,6 +141,16 @@ class WebsocketClient(asyncio.Protocol):
         self._flush()
         await pong
 
+    def pause_reading(self) -> None:
+        """Read nothing more from the connection, as a client whose network stalls."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        assert self._transport is not None
+        self._transport.resume_reading()
+
     async def write(self, data: bytes) -> None:
         """Send bytes that need not be a frame."""
         if self._transport is not None:

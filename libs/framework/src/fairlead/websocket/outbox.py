@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 COLLECT_BYTES: Final = 65536
 """Frames that are collected for one write are written when they reach this size."""
@@ -13,10 +12,17 @@ SENDS_PER_TURN: Final = 64
 """After so many `send`s that did not wait, one gives the loop a turn, so that `while True: await ws.send(…)` is harmless."""
 
 
+class Waiting(Protocol):
+    """What holds messages back while there is no room."""
+
+    def go_on(self) -> None:
+        """There is room again, or the end has come."""
+
+
 class Outbox:
     """The sending side of a transport. Order is kept between `write` and `collect`."""
 
-    __slots__ = ("_drained", "_loop", "_size", "_transport", "frames", "is_paused", "on_room")
+    __slots__ = ("_drained", "_loop", "_size", "_transport", "frames", "is_paused", "queue")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -27,7 +33,7 @@ class Outbox:
         self._drained: asyncio.Future[None] | None = None
         self.is_paused = False
         """The transport is over its high-water mark: the peer does not read as fast as we write. Ends with `resume`."""
-        self.on_room: Callable[[], None] | None = None
+        self.queue: Waiting | None = None
         """Told when there is room again, and when the outbox is released."""
 
     def write(self, data: bytes) -> None:
@@ -74,5 +80,5 @@ class Outbox:
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
-        if self.on_room is not None:
-            self.on_room()
+        if self.queue is not None:
+            self.queue.go_on()

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from fairlead.websocket.prepared import PreparedMessage
@@ -37,11 +37,18 @@ class Overflow(enum.Enum):
     DROP_OLDEST = "drop_oldest"
 
 
+class _Missed:
+    """The key of a message of a backlog; no two are equal."""
+
+
 class SendQueue:
-    """The bounded way to one websocket. Make one for each websocket that takes part in a broadcast.
+    """The bounded way to one websocket, which has one at most, whatever the number of broadcasts that it takes part in.
 
     Messages of a queue keep their order among themselves; one that the handler sends by `ws.send` may overtake them.
+    Raises RuntimeError for a websocket that has a queue already.
     """
+
+    __slots__ = ("_backlog", "_max_messages", "_overflow", "_waiting", "_ws")
 
     def __init__(self, ws: Websocket, *, max_messages: int = 256, overflow: Overflow = Overflow.CLOSE) -> None:
         if max_messages < 1:
@@ -50,7 +57,16 @@ class SendQueue:
         self._max_messages = max_messages
         self._overflow = overflow
         self._waiting: OrderedDict[Hashable, PreparedMessage] = OrderedDict()
-        ws.outbox.on_room = self._go_on
+        self._backlog = 0  # how many of those that wait are not counted
+        if ws.outbox.queue is not None:
+            raise RuntimeError("this websocket has a send queue: SendQueue.of(ws)")
+        ws.outbox.queue = self
+
+    @classmethod
+    def of(cls, ws: Websocket) -> SendQueue:
+        """The queue of a websocket; one that closes at 256 messages, unless it was made otherwise before."""
+        queue = ws.outbox.queue
+        return queue if isinstance(queue, SendQueue) else cls(ws)
 
     def __len__(self) -> int:
         """How many messages wait."""
@@ -67,35 +83,53 @@ class SendQueue:
             return True
         return self._wait(message, object() if key is None else key)
 
+    def put_backlog(self, messages: Iterable[PreparedMessage]) -> None:
+        """Send what a peer that resumes has missed: it waits beyond the bound, since the history bounds it."""
+        ws = self._ws
+        for message in messages:
+            if not ws.open:
+                return
+            if self._waiting or ws.outbox.is_paused:
+                self._waiting[_Missed()] = message
+                self._backlog += 1
+                ws.stats.queued += 1
+            else:
+                ws.post(message)
+
     def _wait(self, message: PreparedMessage, key: Hashable) -> bool:
         stats = self._ws.stats
         if key in self._waiting:
             self._waiting[key] = message
             stats.coalesced += 1
             return True
-        if len(self._waiting) == self._max_messages:
+        if len(self._waiting) - self._backlog >= self._max_messages:
             if self._overflow is Overflow.CLOSE:
                 self._ws.close_soon(TRY_AGAIN_LATER, "too slow")
                 self._drop_all()
                 return False
-            self._waiting.popitem(last=False)
+            self._take_oldest()
             stats.dropped += 1
-            stats.queued -= 1
         self._waiting[key] = message
         stats.queued += 1
         return True
 
-    def _go_on(self) -> None:
-        """There is room, or the end has come."""
+    def go_on(self) -> None:
+        """There is room, or the end has come: for the outbox to call."""
         ws = self._ws
         while self._waiting and ws.open and not ws.outbox.is_paused:
-            _, message = self._waiting.popitem(last=False)
-            ws.stats.queued -= 1
-            ws.post(message)
+            ws.post(self._take_oldest())
         if not ws.open:
             self._drop_all()
+
+    def _take_oldest(self) -> PreparedMessage:
+        key, message = self._waiting.popitem(last=False)
+        self._ws.stats.queued -= 1
+        if type(key) is _Missed:
+            self._backlog -= 1
+        return message
 
     def _drop_all(self) -> None:
         self._ws.stats.queued -= len(self._waiting)
         self._ws.stats.dropped += len(self._waiting)
         self._waiting.clear()
+        self._backlog = 0

@@ -43,11 +43,8 @@ def read_position(request: Request[Any, Any]) -> None:
 async def follow(request: Request[Any, Any], ws: Websocket) -> None:
     """Send what happens until the page leaves; with `after`, what has happened since then comes first."""
     live: LiveProducts = request.app.ctx.live
-    with live.follow(request.ctx.after) as subscription:
-        async with asyncio.TaskGroup() as group:
-            sender = group.create_task(subscription.deliver(ws))
-            await ignore_messages(ws)
-            sender.cancel()
+    with live.follow(ws, request.ctx.after):
+        await ignore_messages(ws)
 
 
 async def ignore_messages(ws: Websocket) -> None:

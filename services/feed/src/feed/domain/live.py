@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from fairlead.channels import Fanout, Presence, ReaderState, StreamPosition, StreamReader, Subscription
+from fairlead.channels import Fanout, Presence, Publication, ReaderState, Recipient, StreamPosition, StreamReader
 from fairlead.channels.redis import RedisBackend
+from fairlead.websocket import Websocket
 from feed.domain import messages
 
 __all__ = ["LiveProducts"]
@@ -36,13 +37,13 @@ class LiveProducts:
             group.create_task(self._remind())
 
     @contextmanager
-    def follow(self, after: StreamPosition | None = None) -> Iterator[Subscription]:
-        """Be a viewer for the length of a `with` block; the subscription begins with the number of viewers."""
-        with self.presence.join(), self.fanout.subscribe(after) as subscription:
-            subscription.notify("viewers", messages.viewers(self.presence.count))
+    def follow(self, client: Websocket | Recipient, after: StreamPosition | None = None) -> Iterator[None]:
+        """Let `client` be a viewer for the length of a `with` block; it is told the number of viewers at once."""
+        with self.presence.join(), self.fanout.subscribe(client, after) as subscription:
+            subscription.notify("viewers", Publication(messages.viewers(self.presence.count)))
             if self.reader.state is ReaderState.STALE:
-                subscription.notify("stream", messages.STALE)
-            yield subscription
+                subscription.notify("stream", Publication(messages.STALE))
+            yield
 
     def _show_viewers(self, count: int) -> None:
         self.fanout.announce("viewers", messages.viewers(count))
