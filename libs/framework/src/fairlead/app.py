@@ -21,19 +21,18 @@ from types import SimpleNamespace
 from typing import Any, Generic, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
+from fairlead.assembly import Assembly
 from fairlead.blueprint import Blueprint, BlueprintGroup, Placement
-from fairlead.composition import compose
 from fairlead.config import Config
 from fairlead.dispatch import Dispatcher
 from fairlead.errors import URLBuildError
-from fairlead.extension import route_middleware
 from fairlead.health import Health
 from fairlead.lifecycle import Lifecycle
-from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord, hosts_of
+from fairlead.registrar import Registrar
 from fairlead.routing import Route, Router
 from fairlead.routing.pattern import Parameter
+from fairlead.signals import Event, Signals
 from fairlead.tasks import TaskRegistry, TaskSource
-from fairlead.types import Middleware
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 CtxT = TypeVar("CtxT")
@@ -64,6 +63,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.health = Health()
         self.lifecycle = Lifecycle()
         self.tasks = TaskRegistry()
+        self.signals = Signals(self.router.types)
         self.blueprints: dict[str, Blueprint] = {}
         self._placements: list[Placement] = []
         self._dispatcher: Dispatcher | None = None
@@ -103,6 +103,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
             if self.blueprints.get(placement.name, placement.blueprint) is not placement.blueprint:
                 raise ValueError(f"there are two blueprints of the name {placement.name!r}")
             self.blueprints[placement.name] = placement.blueprint
+            placement.blueprint.apps.add(self)
             self._placements.append(placement)
 
     # Ready to serve
@@ -121,66 +122,8 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         """
         if self._dispatcher is not None:
             return self._dispatcher
-        config = self.config
-        dispatcher = Dispatcher(
-            self, self.router, self.error_handlers, debug=config.DEBUG, error_format=config.FALLBACK_ERROR_FORMAT
-        )
-        for record in self.route_records:
-            self._add(record, None, dispatcher)
-        for placement in self._placements:
-            dispatcher.add_blueprint_errors(placement.blueprint, placement.blueprint.error_handlers)
-            for record in placement.blueprint.route_records:
-                self._add(record, placement, dispatcher)
-        seen: set[int] = set()
-        for registrar in (self, *(placement.blueprint for placement in self._placements)):
-            if id(registrar) not in seen:
-                seen.add(id(registrar))
-                for event, listener, priority in registrar.listener_records:
-                    self.lifecycle.add(event, listener, priority)
-            registrar._final = True
-        compose(dispatcher.missing, *self._middleware(None), dispatcher.fail, max_body_bytes=config.REQUEST_MAX_SIZE)
-        self.router.finalise()
-        self._dispatcher = dispatcher
-        return dispatcher
-
-    def _add(self, record: RouteRecord, placement: Placement | None, dispatcher: Dispatcher) -> None:
-        blueprint = placement.blueprint if placement is not None else None
-        path = _path_of(record, placement)
-        strict = next(
-            given
-            for given in (record.strict_slashes, placement.strict_slashes if placement else None, self.strict_slashes, False)
-            if given is not None
-        )
-        hosts = record.hosts
-        if not hosts and blueprint is not None and blueprint.host:
-            hosts = hosts_of(blueprint.host)
-        route = Route(
-            ".".join([self.name, *([placement.name] if placement else []), record.name]),
-            path,
-            self.router.parse(path),
-            record.methods,
-            record.handler,
-            strict=strict,
-            stream=record.stream,
-            hosts=hosts,
-            is_websocket=record.is_websocket,
-            error_format=record.error_format,
-            blueprint=blueprint,
-            ctx=record.ctx,
-            options=_websocket_options(self.config, record.options) if record.is_websocket else record.options,
-        )
-        route.max_body_bytes = record.max_body_bytes
-        before, after = self._middleware(blueprint, record.handler) if record.apply else ([], [])
-        compose(route, before, after, dispatcher.fail, max_body_bytes=self.config.REQUEST_MAX_SIZE)
-        self.router.add(route)
-
-    def _middleware(self, blueprint: Blueprint | None, handler: Any = None) -> tuple[list[Middleware], list[Middleware]]:
-        """Request middleware in order of registration, the application's first, the handler's own last; response middleware in
-        reverse (Sanic's order)."""
-        owners: list[Registrar] = [self, *([blueprint] if blueprint is not None else [])]
-        before = [record for owner in owners for record in owner.request_middleware] + route_middleware(handler, "request")
-        after = [record for owner in owners for record in owner.response_middleware] + route_middleware(handler, "response")
-        return _by_priority(before), _by_priority(after)[::-1]
+        self._dispatcher = Assembly(self, self._placements).build()
+        return self._dispatcher
 
     # Lifecycle, called by the worker and by the test client
 
@@ -188,20 +131,100 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         """Run the `before_server_start` listeners, then start the tasks that were added while the application was built."""
         self.tasks.open()
         await self.lifecycle.run("before_server_start", self)
+        await self._announce(Event.SERVER_INIT_BEFORE)
         self.tasks.start(self)
 
     async def started(self) -> None:
         """Run the `after_server_start` listeners."""
         await self.lifecycle.run("after_server_start", self)
+        await self._announce(Event.SERVER_INIT_AFTER)
 
     async def stopping(self) -> None:
         """Run the `before_server_stop` listeners."""
+        await self._announce(Event.SERVER_SHUTDOWN_BEFORE)
         await self.lifecycle.run("before_server_stop", self)
 
     async def shutdown(self, timeout_s: float = 5.0) -> None:
         """Cancel the background tasks and wait for them, then run the `after_server_stop` listeners."""
         await self.tasks.shutdown(timeout_s)
+        await self._announce(Event.SERVER_SHUTDOWN_AFTER)
         await self.lifecycle.run("after_server_stop", self)
+
+    async def _announce(self, event: Event) -> None:
+        """Send one of the server's events; as with listeners, a failure stops a start and is logged at the end."""
+        try:
+            await self.signals.dispatch(event, {"app": self, "loop": asyncio.get_running_loop()}, reverse="shutdown" in event)
+        except Exception:
+            if "init" in event:
+                raise
+            logger.exception("signal handler failed", extra={"event": str(event)})
+
+    # Signals
+
+    async def dispatch(
+        self,
+        event: str,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
+        fail_not_found: bool = True,
+        inline: bool = False,
+        reverse: bool = False,
+    ) -> Any:
+        """Tell everybody who listens to an event (see `fairlead.signals`); returns the task in which they run.
+
+        With `inline` they run here: returns the first true result; raises what a handler raises, and `SignalNotFound` for an
+        event that nobody knows, unless `fail_not_found` is False.
+        """
+        return await self._dispatch_to(None, event, condition, context, fail_not_found, inline, reverse)
+
+    async def _dispatch_to(
+        self,
+        blueprint: Blueprint | None,
+        event: str,
+        condition: Mapping[str, Any] | None,
+        context: Mapping[str, Any] | None,
+        fail_not_found: bool = True,
+        inline: bool = False,
+        reverse: bool = False,
+    ) -> Any:
+        self.finalise()
+        running = self.signals.dispatch(
+            event, context, condition, blueprint=blueprint, must_exist=inline and fail_not_found, reverse=reverse
+        )
+        if inline:
+            return await running
+        task = self.tasks.spawn(running, f"signal {event}")
+        await asyncio.sleep(0)
+        return task
+
+    async def event(
+        self,
+        event: str,
+        timeout: float | None = None,
+        *,
+        condition: Mapping[str, Any] | None = None,
+        exclusive: bool = True,
+    ) -> dict[str, Any]:
+        """Wait until an event is dispatched; returns its parameters and context. The action `*` stands for all.
+
+        Raises TimeoutError after `timeout` seconds, and `SignalNotFound` for an event that no handler listens to, unless
+        EVENT_AUTOREGISTER is set.
+        """
+        self.finalise()
+        return await self.signals.wait(
+            event, timeout, condition, exclusive=exclusive, must_exist=not self.config.EVENT_AUTOREGISTER
+        )
+
+    def _report(self, exception: BaseException) -> None:
+        """Send `server.exception.report` in the background; a handler of it that fails is logged."""
+        self.tasks.spawn(self._send_report(exception), str(Event.SERVER_EXCEPTION_REPORT))
+
+    async def _send_report(self, exception: BaseException) -> None:
+        try:
+            await self.signals.dispatch(Event.SERVER_EXCEPTION_REPORT, {"exception": exception})
+        except Exception:
+            logger.exception("signal handler failed", extra={"event": str(Event.SERVER_EXCEPTION_REPORT)})
 
     # Tasks and threads
 
@@ -268,36 +291,6 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         from fairlead.workers import serve
 
         raise SystemExit(serve(self, host=host, port=port, **options))
-
-
-def _websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
-    """The WEBSOCKET_ configuration, changed by what the route says of itself."""
-    return {
-        "subprotocols": own["subprotocols"],
-        "compression": own.get("compression", config.WEBSOCKET_COMPRESSION),
-        "origins": tuple(own.get("origins", config.WEBSOCKET_ORIGINS)),
-        "max_size": own.get("max_size", config.WEBSOCKET_MAX_SIZE),
-        "max_queue": own.get("max_queue", config.WEBSOCKET_MAX_QUEUE),
-        "ping_interval_s": own.get("ping_interval", config.WEBSOCKET_PING_INTERVAL) or None,
-        "ping_timeout_s": own.get("ping_timeout", config.WEBSOCKET_PING_TIMEOUT) or None,
-        "close_timeout_s": config.WEBSOCKET_TIMEOUT,
-    }
-
-
-def _by_priority(records: list[MiddlewareRecord]) -> list[Middleware]:
-    return [record.function for record in sorted(records, key=lambda record: -record.priority)]
-
-
-def _path_of(record: RouteRecord, placement: Placement | None) -> str:
-    path = record.uri if record.uri.startswith("/") or not record.uri else f"/{record.uri}"
-    version, version_prefix = record.version, record.version_prefix
-    if placement is not None:
-        path = placement.prefix.rstrip("/") + path
-        version = version if version is not None else placement.version
-        version_prefix = version_prefix if version_prefix is not None else placement.version_prefix
-    if version is not None:
-        path = f"{'/v' if version_prefix is None else version_prefix}{str(version).removeprefix('v')}{path}"
-    return path if path.startswith("/") else f"/{path}"
 
 
 def _build_path(route: Route, values: dict[str, Any]) -> str:

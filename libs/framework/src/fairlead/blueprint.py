@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from fairlead.registrar import Registrar
 
@@ -40,6 +41,8 @@ class Blueprint(Registrar):
         self.host = host
         self.version = version
         self.version_prefix = version_prefix
+        self.apps: WeakSet[Any] = WeakSet()
+        """The applications that this blueprint was added to."""
 
     def __repr__(self) -> str:
         return f"<Blueprint {self.name} {self.url_prefix}>"
@@ -62,6 +65,24 @@ class Blueprint(Registrar):
             version_prefix=version_prefix,
             name_prefix=name_prefix,
         )
+
+    # Signals
+
+    async def dispatch(
+        self, event: str, *, condition: Mapping[str, Any] | None = None, context: Mapping[str, Any] | None = None, **options: Any
+    ) -> list[Any]:
+        """`app.dispatch` for the handlers of this blueprint alone; a result for each application that has it."""
+        return [await app._dispatch_to(self, event, condition, context, **options) for app in self.apps]
+
+    async def event(
+        self, event: str, timeout: float | None = None, *, condition: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Wait until an event is dispatched to this blueprint or to its application. Raises as `app.event`."""
+        (app,) = self.apps
+        app.finalise()
+        must_exist = not app.config.EVENT_AUTOREGISTER
+        values: dict[str, Any] = await app.signals.wait(event, timeout, condition, blueprint=self, must_exist=must_exist)
+        return values
 
     def placements(self) -> Iterator[Placement]:
         """This blueprint on its own."""

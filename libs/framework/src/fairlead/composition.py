@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import PayloadTooLarge
 from fairlead.injection import bind, is_coroutine_handler
@@ -20,6 +20,9 @@ from fairlead.routing import Route
 from fairlead.streaming import RequestStream
 from fairlead.types import Middleware
 
+if TYPE_CHECKING:
+    from fairlead.request_signals import RequestSignals
+
 Fail = Callable[[Request[Any, Any], Exception], Awaitable[HTTPResponse]]
 
 
@@ -28,7 +31,15 @@ async def result_of(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middleware], fail: Fail, *, max_body_bytes: int) -> None:
+def compose(
+    route: Route,
+    before: Sequence[Middleware],
+    after: Sequence[Middleware],
+    fail: Fail,
+    *,
+    max_body_bytes: int,
+    signals: RequestSignals | None = None,
+) -> None:
     """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
     handler = route.handler
     call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
@@ -39,7 +50,12 @@ def compose(route: Route, before: Sequence[Middleware], after: Sequence[Middlewa
     if route.max_body_bytes is not None:
         call = _with_limit(call, route.max_body_bytes)  # outside: a body that came whole is a stream's too
     if route.is_websocket:
+        if signals is not None:
+            call = signals.around_websocket(call)
         call, is_async = _with_upgrade(call, route.options), True
+    if signals is not None:
+        call, is_async = signals.around_handler(call, is_async)
+        before, after = signals.around_middleware(before, "request"), signals.around_middleware(after, "response")
     if after:
         route.after = run_after(after)
     if before or after:

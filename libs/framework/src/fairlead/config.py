@@ -77,6 +77,7 @@ DEFAULTS: dict[str, Any] = {
     "FALLBACK_ERROR_FORMAT": "auto",
     "REQUEST_ID_HEADER": True,
     "SERVER_NAME": "",
+    "EVENT_AUTOREGISTER": False,  # `app.event` waits for events that no handler knows
     "URL_SCHEME": "http",
     # Logs
     "DEBUG": False,

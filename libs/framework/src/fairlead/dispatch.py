@@ -15,7 +15,7 @@ import logging
 import types
 from collections.abc import Callable, Generator
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.composition import result_of
 from fairlead.error_pages import error_response
@@ -24,6 +24,10 @@ from fairlead.request import DONE, Request, current_request
 from fairlead.response import HTTPResponse, JSONResponse, respond_with
 from fairlead.routing import Route, Router
 from fairlead.types import ErrorHandler
+
+if TYPE_CHECKING:
+    from fairlead.request_signals import RequestSignals
+    from fairlead.taps import Taps
 
 logger = logging.getLogger("fairlead.dispatch")
 
@@ -46,6 +50,10 @@ class Dispatcher:
         self._blueprint_errors: dict[Any, ErrorHandlers] = {}
         self._debug = debug
         self._error_format = error_format
+        self.signals: RequestSignals | None = None
+        """The built-in events of requests; None when nobody listens to any."""
+        self.taps: Taps | None = None
+        """Who wants to know of connections and of what is written to them."""
         self.missing = Route("", "", [], (), _raise, options={})
         self.missing.parameter_names = ("exc",)
 
@@ -73,7 +81,8 @@ class Dispatcher:
 
     @types.coroutine
     def _drive(self) -> Generator[Any, Any, None]:
-        fixed, find, observe, enter = self._router.fixed, self.find, self.observer, current_request.set
+        fixed, find = self._lookup()
+        observe, enter = self.observer, current_request.set
         started = 0.0
         while True:
             request = yield DONE
@@ -114,6 +123,18 @@ class Dispatcher:
                 except Exception:
                     logger.exception("the observer of responses failed")  # what counts requests must not cost one
 
+    def _lookup(self) -> tuple[dict[bytes, dict[bytes, Route]], Callable[[Request[Any, Any]], Route]]:
+        """The exact paths and the search for others; with events at the entrance every request goes there instead."""
+        if self.signals is None or not self.signals.has_entrance:
+            return self._router.fixed, self.find
+        entrance = self.signals.entrance(self.find, self.missing, self._conclude)
+
+        def enter(request: Request[Any, Any]) -> Route:
+            request.route = request.route_parameters = None
+            return entrance
+
+        return {}, enter
+
     async def _conclude(self, request: Request[Any, Any], answer: Any) -> HTTPResponse | None:
         """What to write for an answer that is no plain response; None when it was written already."""
         if inspect.isawaitable(answer):
@@ -143,12 +164,16 @@ class Dispatcher:
     async def _answer_exception(self, request: Request[Any, Any], exc: Exception) -> HTTPResponse | None:
         stream = request._response
         if (stream is not None and stream.head_sent) or getattr(request.exchange, "upgraded", False):
+            if self.signals is not None:
+                await self.signals.failed(request, exc)
             self._log(request, exc)
             if stream is None or not stream.ended:
                 request.exchange.abort()  # the client must not take the part for the whole
             return None
         try:
             response = await self.fail(request, exc)
+            if self.signals is not None:
+                await self.signals.responding(request, response)
             request.exchange.respond(request, response)
         except Exception as second:  # a response that can't be sent, a context that can't be encoded
             self._log(request, second)
@@ -164,6 +189,8 @@ class Dispatcher:
 
     async def fail(self, request: Request[Any, Any], exc: Exception) -> HTTPResponse:
         """The response for an exception: by the blueprint's handler, the application's, or the default one."""
+        if self.signals is not None:
+            await self.signals.failed(request, exc)
         handler = self._handler_for(request, type(exc))
         if handler is not None:
             try:

@@ -27,6 +27,7 @@ __all__ = [
     "HeaderNotFound",
     "HeadersTooLarge",
     "InvalidHeader",
+    "InvalidSignal",
     "InvalidUsage",
     "MethodNotAllowed",
     "MethodNotSupported",
@@ -39,6 +40,7 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "ServiceUnavailable",
+    "SignalNotFound",
     "TooManyRequests",
     "URITooLong",
     "URLBuildError",
@@ -314,6 +316,14 @@ class ServerError(FairleadException):
 
 class URLBuildError(ServerError):
     """500: `url_for` was given a name or parameters that make no URL."""
+
+
+class InvalidSignal(ServerError):
+    """500: the name of an event is none, or is one of the framework's own that doesn't exist."""
+
+
+class SignalNotFound(ServerError):
+    """500: nobody listens to the event that was dispatched or waited for."""
 
 
 class BlueprintGroupError(Exception):

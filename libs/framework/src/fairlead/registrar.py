@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from fairlead.error_pages import FORMATS
 from fairlead.files import static_handler
+from fairlead.signals import Event, SignalRecord, check_event
 from fairlead.types import ErrorHandler, Handler, Listener, Middleware
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,6 +70,7 @@ class Registrar:
         self.response_middleware: list[MiddlewareRecord] = []
         self.error_handlers: dict[type[BaseException], ErrorHandler] = {}
         self.listener_records: list[tuple[str, Listener, int]] = []
+        self.signal_records: list[SignalRecord] = []
         self._final = False
 
     def _check_open(self) -> None:
@@ -276,6 +278,49 @@ class Registrar:
 
         return register
 
+    def all_exceptions(self, handler: F) -> F:
+        """Decorator: `exception` for every exception."""
+        return self.exception(Exception)(handler)
+
+    # Signals
+
+    def add_signal(
+        self,
+        handler: Callable[..., Any] | None,
+        event: str,
+        condition: Mapping[str, Any] | None = None,
+        exclusive: bool = True,
+        *,
+        priority: int = 0,
+    ) -> Callable[..., Any]:
+        """Run a handler, plain or async, whenever an event is dispatched (see `fairlead.signals`).
+
+        Without a handler the event merely becomes one that can be waited for. Raises `InvalidSignal`.
+        """
+        self._check_open()
+        check_event(event)
+        handler = handler or _ignore
+        self.signal_records.append(SignalRecord(handler, str(event), condition, exclusive, priority))
+        return handler
+
+    def signal(
+        self, event: str, *, condition: Mapping[str, Any] | None = None, exclusive: bool = True, priority: int = 0
+    ) -> Callable[[F], F]:
+        """Decorator of `add_signal`: `@app.signal("order.state.<state>")`."""
+
+        def register(handler: F) -> F:
+            self.add_signal(handler, event, condition, exclusive, priority=priority)
+            return handler
+
+        return register
+
+    def catch_exception(self, handler: F) -> F:
+        """Decorator: `(app, exception)` is told of every exception, in requests and tasks; it doesn't change the answer."""
+        self.add_signal(lambda exception: handler(self, exception), Event.SERVER_EXCEPTION_REPORT)
+        return handler
+
+    report_exception = catch_exception
+
     # Listeners
 
     def register_listener(self, listener: Listener, event: str, *, priority: int = 0) -> Listener:
@@ -303,6 +348,26 @@ class Registrar:
         """Decorator: once, after everything else, in the process that serves alone."""
         return self._listen("main_process_stop", listener, priority)
 
+    def main_process_ready(self, listener: Any = None, *, priority: int = 0) -> Any:
+        """Decorator: once, when the process that serves alone is ready."""
+        return self._listen("main_process_ready", listener, priority)
+
+    def reload_process_start(self, listener: Any = None, *, priority: int = 0) -> Any:
+        """Decorator: in the process that watches files, before it watches."""
+        return self._listen("reload_process_start", listener, priority)
+
+    def reload_process_stop(self, listener: Any = None, *, priority: int = 0) -> Any:
+        """Decorator: in the process that watches files, when it ends."""
+        return self._listen("reload_process_stop", listener, priority)
+
+    def before_reload_trigger(self, listener: Any = None, *, priority: int = 0) -> Any:
+        """Decorator: before a changed file leads to a reload."""
+        return self._listen("before_reload_trigger", listener, priority)
+
+    def after_reload_trigger(self, listener: Any = None, *, priority: int = 0) -> Any:
+        """Decorator: `(app, changed)`: after a changed file has led to a reload."""
+        return self._listen("after_reload_trigger", listener, priority)
+
     def before_server_start(self, listener: Any = None, *, priority: int = 0) -> Any:
         """Decorator: in each worker, before it listens."""
         return self._listen("before_server_start", listener, priority)
@@ -318,6 +383,10 @@ class Registrar:
     def after_server_stop(self, listener: Any = None, *, priority: int = 0) -> Any:
         """Decorator: in each worker, when its requests have ended."""
         return self._listen("after_server_stop", listener, priority)
+
+
+def _ignore() -> None:
+    """The handler of an event that is only waited for."""
 
 
 def _name_of(handler: Handler) -> str:

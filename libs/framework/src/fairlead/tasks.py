@@ -25,6 +25,8 @@ class TaskRegistry:
         self._running: dict[asyncio.Task[Any], None] = {}
         self._waiting: list[tuple[TaskSource, str | None]] = []
         self._open = False
+        self.on_failure: Callable[[BaseException], None] | None = None
+        """Told what a task failed with, beside the log."""
 
     def add(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any] | None:
         """Start a coroutine, or a function that takes the app or nothing; before `open` it is kept until `start`.
@@ -50,6 +52,13 @@ class TaskRegistry:
         for source, name in waiting:
             self._start(source, name, app)
 
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start a coroutine at once, in the running loop. Many may have one name, and `get` finds none of them."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running[task] = None
+        task.add_done_callback(partial(self._ended, work))
+        return task
+
     def _start(self, source: TaskSource, name: str | None, app: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(_run(source, app), name=name)
         self._running[task] = None
@@ -61,8 +70,11 @@ class TaskRegistry:
     def _ended(self, source: TaskSource, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)
         _discard(source)  # a coroutine whose task was cancelled before its first step
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("task failed", exc_info=task.exception(), extra={"task": task.get_name()})
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("task failed", exc_info=error, extra={"task": task.get_name()})
+            if self.on_failure is not None:
+                self.on_failure(error)
 
     def get(self, name: str) -> asyncio.Task[Any] | None:
         """The latest task of a name."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.request import Request
 
+if TYPE_CHECKING:
+    from fairlead.taps import Taps
+
 
 class Application(Protocol):
-    """`fairlead.dispatch.Dispatcher` is one; anything with these four names can be served."""
+    """`fairlead.dispatch.Dispatcher` is one; anything with these five names can be served."""
 
     app: Any
     """What `request.app` shall be."""
 
     observer: Callable[[Request[Any, Any], int, int, float], None] | None
     """Called once per response: `(request, status, body_bytes, duration_s)`."""
+
+    taps: Taps | None
+    """Who is told of connections and of the bytes that are written to them; usually nobody."""
 
     missing: Any
     """The route that `find` gives where there is none."""

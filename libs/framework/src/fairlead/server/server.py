@@ -58,6 +58,15 @@ class Shared:
         self.websocket_stats: Any = None  # made by the first websocket
         self.waiter: asyncio.Future[None] | None = None
 
+    def connection(self) -> HttpConnection:
+        """The protocol object for a new connection."""
+        taps = self.application.taps
+        if taps is None:
+            return HttpConnection(self)
+        from fairlead.server.tap import TappedConnection
+
+        return TappedConnection(self, taps)
+
     def changed(self) -> None:
         """A connection has ended: wake the drain."""
         if self.waiter is not None and not self.waiter.done():
@@ -100,7 +109,7 @@ class Server:
         for listening in self._sockets:
             listening.setblocking(False)
             self._servers.append(
-                await loop.create_server(lambda: HttpConnection(shared), sock=listening.dup(), backlog=self._backlog, ssl=self._tls)
+                await loop.create_server(shared.connection, sock=listening.dup(), backlog=self._backlog, ssl=self._tls)
             )
 
     @property
@@ -159,7 +168,7 @@ class Server:
         listening_sockets, self._servers, self._sockets = self._sockets, [], []
         await asyncio.sleep(0)  # uvloop lets go of its copies of the sockets a turn later
         while arriving := [  # until none has come meanwhile: the caller can then close the sockets without losing one
-            loop.create_task(loop.connect_accepted_socket(lambda: HttpConnection(shared), accepted, ssl=self._tls))
+            loop.create_task(loop.connect_accepted_socket(shared.connection, accepted, ssl=self._tls))
             for listening in listening_sockets
             for accepted in _accept_all(listening)
         ]:

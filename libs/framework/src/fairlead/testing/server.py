@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from fairlead.app import App
 from fairlead.request import Request
 from fairlead.server import Server
-from fairlead.server.connection import HttpConnection
 from fairlead.testing.transport import connect
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
@@ -88,7 +87,7 @@ class AppServer:
         if self._socket is not None:
             return await asyncio.get_running_loop().create_connection(make_protocol, *self.address)
         protocol = make_protocol()
-        near, _ = connect(protocol, HttpConnection(self._server.shared))
+        near, _ = connect(protocol, self._server.shared.connection())
         if secure:
             near.pretend_tls()
         return near, protocol

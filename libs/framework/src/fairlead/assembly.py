@@ -1,0 +1,180 @@
+"""From records to something that can be served: what `App.finalise` does, once.
+
+Every route is placed (blueprint, groups, version, slashes, hosts), given its middleware, and composed into one callable; listeners,
+signals and error handlers are collected from the application and its blueprints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fairlead.blueprint import Blueprint, Placement
+from fairlead.composition import compose
+from fairlead.config import Config
+from fairlead.dispatch import Dispatcher
+from fairlead.extension import route_middleware
+from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord, hosts_of
+from fairlead.routing import Route
+from fairlead.signals import Event
+from fairlead.types import Middleware
+
+if TYPE_CHECKING:
+    from fairlead.app import App
+
+
+class Assembly:
+    """The work of one `finalise`. `build` may be called once."""
+
+    def __init__(self, app: App[Any, Any], placements: list[Placement]) -> None:
+        self._app = app
+        self._placements = placements
+        self._config: Config = app.config
+        self._dispatcher = Dispatcher(
+            app,
+            app.router,
+            app.error_handlers,
+            debug=self._config.DEBUG,
+            error_format=self._config.FALLBACK_ERROR_FORMAT,
+        )
+
+    def build(self) -> Dispatcher:
+        """Raises TypeError, ValueError or `RouteExists` for registrations that contradict each other."""
+        app, dispatcher = self._app, self._dispatcher
+        self._collect()
+        self._add_signals()
+        for record in app.route_records:
+            self._add_route(record, None)
+        for placement in self._placements:
+            for record in placement.blueprint.route_records:
+                self._add_route(record, placement)
+        before, after = self._middleware(None)
+        compose(
+            dispatcher.missing,
+            before,
+            after,
+            dispatcher.fail,
+            max_body_bytes=self._config.REQUEST_MAX_SIZE,
+            signals=dispatcher.signals,
+        )
+        app.router.finalise()
+        return dispatcher
+
+    def _collect(self) -> None:
+        """Listeners, signals and error handlers, each blueprint's once, however often it is placed."""
+        blueprints = list({id(placement.blueprint): placement.blueprint for placement in self._placements}.values())
+        for registrar in (self._app, *blueprints):
+            blueprint = registrar if isinstance(registrar, Blueprint) else None
+            for event, listener, priority in registrar.listener_records:
+                self._app.lifecycle.add(event, listener, priority)
+            for record in registrar.signal_records:
+                self._app.signals.add(record, blueprint)
+            if blueprint is not None:
+                self._dispatcher.add_blueprint_errors(blueprint, blueprint.error_handlers)
+            registrar._final = True
+
+    def _add_signals(self) -> None:
+        """The built-in events that somebody listens to find their way into dispatcher, tasks and server."""
+        app, signals = self._app, self._app.signals
+        report = app._report if signals.emitter(Event.SERVER_EXCEPTION_REPORT) is not None else None
+        app.tasks.on_failure = report
+        if report is not None or signals.has_namespace("http", "websocket"):
+            from fairlead.request_signals import RequestSignals  # an application that listens to none doesn't load this
+
+            self._dispatcher.signals = RequestSignals(signals, report)
+        taps = {
+            name: _tell(app, event, argument) if signals.emitter(event) is not None else None for name, event, argument in _TAPPED
+        }
+        if any(taps.values()):
+            from fairlead.taps import Taps
+
+            self._dispatcher.taps = Taps(**taps)
+
+    def _add_route(self, record: RouteRecord, placement: Placement | None) -> None:
+        app = self._app
+        blueprint = placement.blueprint if placement is not None else None
+        path = path_of(record, placement)
+        strict = next(
+            given
+            for given in (record.strict_slashes, placement.strict_slashes if placement else None, app.strict_slashes, False)
+            if given is not None
+        )
+        hosts = record.hosts
+        if not hosts and blueprint is not None and blueprint.host:
+            hosts = hosts_of(blueprint.host)
+        route = Route(
+            ".".join([app.name, *([placement.name] if placement else []), record.name]),
+            path,
+            app.router.parse(path),
+            record.methods,
+            record.handler,
+            strict=strict,
+            stream=record.stream,
+            hosts=hosts,
+            is_websocket=record.is_websocket,
+            error_format=record.error_format,
+            blueprint=blueprint,
+            ctx=record.ctx,
+            options=_websocket_options(self._config, record.options) if record.is_websocket else record.options,
+        )
+        route.max_body_bytes = record.max_body_bytes
+        before, after = self._middleware(blueprint, record.handler) if record.apply else ([], [])
+        compose(
+            route,
+            before,
+            after,
+            self._dispatcher.fail,
+            max_body_bytes=self._config.REQUEST_MAX_SIZE,
+            signals=self._dispatcher.signals,
+        )
+        app.router.add(route)
+
+    def _middleware(self, blueprint: Blueprint | None, handler: Any = None) -> tuple[list[Middleware], list[Middleware]]:
+        """Request middleware in order of registration, the application's first, the handler's own last; response middleware in
+        reverse (Sanic's order)."""
+        owners: list[Registrar] = [self._app, *([blueprint] if blueprint is not None else [])]
+        before = [record for owner in owners for record in owner.request_middleware] + route_middleware(handler, "request")
+        after = [record for owner in owners for record in owner.response_middleware] + route_middleware(handler, "response")
+        return _by_priority(before), _by_priority(after)[::-1]
+
+
+_TAPPED = (
+    ("begin", Event.HTTP_LIFECYCLE_BEGIN, "conn_info"),
+    ("complete", Event.HTTP_LIFECYCLE_COMPLETE, "conn_info"),
+    ("send", Event.HTTP_LIFECYCLE_SEND, "data"),
+)
+
+
+def _tell(app: App[Any, Any], event: Event, argument: str) -> Any:
+    """A function for the server, which waits for nobody: sends the event in the background."""
+    return lambda value: app.tasks.spawn(app.signals.dispatch(event, {argument: value}), f"signal {event}")
+
+
+def _websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
+    """The WEBSOCKET_ configuration, changed by what the route says of itself."""
+    return {
+        "subprotocols": own["subprotocols"],
+        "compression": own.get("compression", config.WEBSOCKET_COMPRESSION),
+        "origins": tuple(own.get("origins", config.WEBSOCKET_ORIGINS)),
+        "max_size": own.get("max_size", config.WEBSOCKET_MAX_SIZE),
+        "max_queue": own.get("max_queue", config.WEBSOCKET_MAX_QUEUE),
+        "ping_interval_s": own.get("ping_interval", config.WEBSOCKET_PING_INTERVAL) or None,
+        "ping_timeout_s": own.get("ping_timeout", config.WEBSOCKET_PING_TIMEOUT) or None,
+        "close_timeout_s": config.WEBSOCKET_TIMEOUT,
+    }
+
+
+def _by_priority(records: list[MiddlewareRecord]) -> list[Middleware]:
+    return [record.function for record in sorted(records, key=lambda record: -record.priority)]
+
+
+def path_of(record: RouteRecord, placement: Placement | None) -> str:
+    """The whole path of a record at its place: prefixes and version included."""
+    path = record.uri if record.uri.startswith("/") or not record.uri else f"/{record.uri}"
+    version, version_prefix = record.version, record.version_prefix
+    if placement is not None:
+        path = placement.prefix.rstrip("/") + path
+        version = version if version is not None else placement.version
+        version_prefix = version_prefix if version_prefix is not None else placement.version_prefix
+    if version is not None:
+        path = f"{'/v' if version_prefix is None else version_prefix}{str(version).removeprefix('v')}{path}"
+    return path if path.startswith("/") else f"/{path}"
