@@ -28,7 +28,7 @@ OPTIONAL = {
     "structlog",
 }
 
-CAPABILITIES = {"auth", "channels", "cors", "limits", "outbox", "postgres", "redis", "telemetry"}
+CAPABILITIES = {"auth", "channels", "cors", "limits", "outbox", "postgres", "redis", "sessions", "telemetry"}
 """Rooms of the sixth floor: an app that doesn't use one doesn't import it."""
 
 ALONE = """

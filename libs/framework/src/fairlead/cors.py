@@ -27,7 +27,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from fairlead.errors import ConfigurationError, FairleadException, Forbidden, MethodNotAllowed
-from fairlead.http.headers import Headers
+from fairlead.http.headers import Headers, add_vary
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, empty
 
@@ -171,14 +171,6 @@ class CorsPolicy:
         wanted = {name.strip().lower() for line in header_lines for name in line.split(",")} - {""}
         if not wanted <= self._request_headers:
             raise _refusal("Pages of other origins may not send one of these headers here")
-
-
-def add_vary(headers: Headers, name: str) -> None:
-    """Name one more request header that the answer depends on (RFC 9110 §12.5.5); "*" already says every one."""
-    present = ", ".join(headers.getall("vary", []))
-    names = {part.strip().lower() for part in present.split(",")}
-    if name.lower() not in names and "*" not in names:
-        headers["vary"] = f"{present}, {name}" if present else name
 
 
 def _refusal(message: str) -> FairleadException:

@@ -155,3 +155,11 @@ class Headers(MutableMapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self.multi_items()!r})"
+
+
+def add_vary(headers: Headers, name: str) -> None:
+    """Name one more request header that the answer depends on (RFC 9110 §12.5.5); "*" already says every one."""
+    present = ", ".join(headers.getall("vary", []))
+    names = {part.strip().lower() for part in present.split(",")}
+    if name.lower() not in names and "*" not in names:
+        headers["vary"] = f"{present}, {name}" if present else name
