@@ -157,7 +157,7 @@ def test_hosts() -> None:
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (("/a", "/a"), "two routes"),
+        (("/a", "/a"), "already"),
         (("/<x:int>", "/<y:int>"), "already"),
         (("a",), "slash"),
         (("/<x>/<x>",), "twice"),
@@ -172,6 +172,16 @@ def test_contradictions(paths: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         make_router(*paths)
     assert isinstance(error.value, RouteExists) == (len(paths) > 1)
+
+
+def test_names() -> None:
+    """One name may stand for several methods of one path (the methods of a class), and for nothing else."""
+    router = Router()
+    for path, method in (("/a", "GET"), ("/a", "POST")):
+        router.add(Route("own", path, router.parse(path), (method,), print))
+    assert router.routes_by_name["own"].methods == {"GET"}
+    with pytest.raises(RouteExists, match="two routes of the name 'own'"):
+        router.add(Route("own", "/b", router.parse("/b"), ("GET",), print))
 
 
 def test_own_parameter_types() -> None:

@@ -117,7 +117,7 @@ class Assembly:
             options=_websocket_options(self._config, record.options) if record.is_websocket else record.options,
         )
         route.max_body_bytes = record.max_body_bytes
-        before, after = self._middleware(blueprint, record.handler) if record.apply else ([], [])
+        before, after = self._middleware(blueprint, record.view, record.handler) if record.apply else ([], [])
         compose(
             route,
             before,
@@ -128,12 +128,15 @@ class Assembly:
         )
         app.router.add(route)
 
-    def _middleware(self, blueprint: Blueprint | None, handler: Any = None) -> tuple[list[Middleware], list[Middleware]]:
+    def _middleware(self, blueprint: Blueprint | None, *handlers: Any) -> tuple[list[Middleware], list[Middleware]]:
         """Request middleware in order of registration, the application's first, the handler's own last; response middleware in
         reverse (Sanic's order)."""
         owners: list[Registrar] = [self._app, *([blueprint] if blueprint is not None else [])]
-        before = [record for owner in owners for record in owner.request_middleware] + route_middleware(handler, "request")
-        after = [record for owner in owners for record in owner.response_middleware] + route_middleware(handler, "response")
+        before = [record for owner in owners for record in owner.request_middleware]
+        after = [record for owner in owners for record in owner.response_middleware]
+        for handler in handlers:
+            before += route_middleware(handler, "request")
+            after += route_middleware(handler, "response")
         return _by_priority(before), _by_priority(after)[::-1]
 
 

@@ -24,6 +24,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 HTTP_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
 
 
+class View:
+    """What `HTTPMethodView.as_view()` gives: the handlers of a class by method. Callable: it can be decorated as a whole."""
+
+    def __init__(self, view_class: type, handlers: Mapping[str, Handler]) -> None:
+        self.__name__ = view_class.__name__
+        self.__doc__ = view_class.__doc__
+        self.__module__ = view_class.__module__
+        self.view_class = view_class
+        self.methods = tuple(handlers)
+        self.handlers = handlers
+
+    def __call__(self, request: Any, *values: Any, **named: Any) -> Any:
+        """Call the handler for the request's method."""
+        method = request.method if request.method in self.handlers else "GET"
+        return self.handlers[method](request, *values, **named)
+
+
 @dataclass(slots=True, kw_only=True)
 class RouteRecord:
     """One call of `route`."""
@@ -43,6 +60,8 @@ class RouteRecord:
     max_body_bytes: int | None = None
     ctx: SimpleNamespace = field(default_factory=SimpleNamespace)
     options: dict[str, Any] = field(default_factory=dict)
+    view: View | None = None
+    """The class-based view that the handler is a method of."""
 
     def __post_init__(self) -> None:
         if self.error_format is not None and self.error_format not in FORMATS:
@@ -100,6 +119,26 @@ class Registrar:
         Raises TypeError for keywords that mean nothing and ValueError for methods that don't exist.
         """
         self._check_open()
+        if isinstance(handler, View):  # a route for each of its methods
+            first = len(self.route_records)
+            for method, own in handler.handlers.items():
+                self.add_route(
+                    own,
+                    uri,
+                    (method,),
+                    host,
+                    strict_slashes,
+                    version,
+                    name or handler.__name__,
+                    stream,
+                    version_prefix,
+                    error_format,
+                    max_body_bytes=max_body_bytes,
+                    **ctx,
+                )
+            for record in self.route_records[first:]:
+                record.view = handler
+            return handler
         names = frozenset(method.upper() for method in (methods or getattr(handler, "methods", None) or ("GET",)))
         if not names <= frozenset((*HTTP_METHODS, "TRACE", "CONNECT")):
             raise ValueError(f"unknown methods for {uri}: {', '.join(sorted(names - frozenset(HTTP_METHODS)))}")

@@ -23,7 +23,7 @@ Methods = dict[bytes, Route]
 
 
 class RouteExists(ValueError):
-    """Two handlers for one path, method and host, or two routes of one name."""
+    """Two handlers for one path, method and host, or two paths of one name."""
 
 
 class _Node:
@@ -169,13 +169,13 @@ class Router:
 
     def add(self, route: Route) -> None:
         """Add a route. Raises `RouteExists`."""
-        if route.name in self.routes_by_name:
+        known = self.routes_by_name.setdefault(route.name, route)
+        if known.path != route.path or known.hosts != route.hosts:
             raise RouteExists(f"there are two routes of the name {route.name!r}: give one of them another with name=…")
         tables = [self._hosts.setdefault(host, _Table()) for host in route.hosts] or [self._table]
         for table in tables:
             table.add(route)
         self.routes.append(route)
-        self.routes_by_name[route.name] = route
 
     def parse(self, path: str) -> list[Segment]:
         """The segments of a pattern. Raises ValueError."""
