@@ -33,6 +33,7 @@ from fairlead.routing import Route, Router
 from fairlead.routing.pattern import Parameter
 from fairlead.signals import Event, Signals
 from fairlead.tasks import TaskRegistry, TaskSource
+from fairlead.types import ASGIApplication, Receive, Scope, Send
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 CtxT = TypeVar("CtxT")
@@ -67,6 +68,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.blueprints: dict[str, Blueprint] = {}
         self._placements: list[Placement] = []
         self._dispatcher: Dispatcher | None = None
+        self._asgi: ASGIApplication | None = None
 
     def __repr__(self) -> str:
         return f"App(name={self.name!r})"
@@ -285,6 +287,14 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         from fairlead.testing import SanicStyleClient
 
         return SanicStyleClient(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI 3 interface: `uvicorn module:app` and the like serve this very object."""
+        if self._asgi is None:
+            from fairlead.asgi import AsgiApplication
+
+            self._asgi = AsgiApplication(self)
+        await self._asgi(scope, receive, send)
 
     def run(self, host: str | None = None, port: int | None = None, **options: Any) -> None:
         """Serve in this process until SIGINT or SIGTERM, then exit. For several workers use `fairlead serve module:app`."""

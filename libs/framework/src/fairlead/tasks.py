@@ -42,6 +42,11 @@ class TaskRegistry:
             return None
         return self._start(source, name, app)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the application has been started."""
+        return self._open
+
     def open(self) -> None:
         """The application is starting: from here on tasks that are added start at once."""
         self._open = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 Handler: TypeAlias = Callable[..., Any]
@@ -21,3 +21,18 @@ HeaderItems: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 Check: TypeAlias = Callable[[], Awaitable[Any]]
 """A health check: raises when unwell."""
+
+# ASGI 3 (asgi.readthedocs.io, specification of HTTP and websockets)
+
+Scope: TypeAlias = MutableMapping[str, Any]
+"""What is known of a connection when an application is called."""
+
+Message: TypeAlias = MutableMapping[str, Any]
+"""An event, in either direction; its `type` says which."""
+
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+ASGIApplication: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
+"""`(scope, receive, send)`; loose, because every framework has types of its own for the three."""

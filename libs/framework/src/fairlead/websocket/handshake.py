@@ -91,6 +91,12 @@ def negotiate(
     )
 
 
+def admit(request: Request[Any, Any], *, origins: Collection[str] = (), subprotocols: Sequence[str] = ()) -> Accepted:
+    """What is left of `negotiate` where somebody else does the handshake's HTTP (an ASGI server). Raises `Forbidden` (403)."""
+    _check_origin(request, origins)
+    return Accepted(accept="", subprotocol=_choose_subprotocol(request.headers, subprotocols))
+
+
 def accept_value(key: str) -> str:
     """The value that proves that the server has read the handshake (§4.2.2 step 5.4)."""
     return base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,113 @@
+"""From ASGI calls to dispatch.
+
+The server has made a task for the call already, so the dispatcher's driver is stepped right in it: no further task. Only when a
+handler waits for something does a listener start beside it, which hears of the client's leaving; most requests have none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import types
+from collections.abc import Generator
+from typing import Any
+
+from fairlead.app import App
+from fairlead.asgi.exchange import HttpExchange
+from fairlead.asgi.lifespan import run_lifespan
+from fairlead.asgi.scope import request_of
+from fairlead.asgi.websocket import WebsocketExchange
+from fairlead.dispatch import Dispatcher
+from fairlead.errors import FairleadException
+from fairlead.http.limits import Limits
+from fairlead.request import DONE, Request, current_request
+from fairlead.types import Receive, Scope, Send
+from fairlead.websocket.stats import WebsocketStats
+
+logger = logging.getLogger("fairlead.asgi")
+
+MAX_IDLE_DRIVERS = 256
+"""Drivers that are kept for later requests; a burst may need more for its time."""
+
+Driver = Generator[Any, Any, None]
+
+
+class AsgiApplication:
+    """`await application(scope, receive, send)`. Made once per `App`; an event loop may be another for each call."""
+
+    def __init__(self, app: App[Any, Any]) -> None:
+        self.app = app
+        self.websocket_stats = WebsocketStats()
+        self._dispatcher: Dispatcher | None = None
+        self._limits = Limits()
+        self._idle_drivers: list[Driver] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await run_lifespan(self.app, receive, send)
+            return
+        dispatcher = self._dispatcher or self._prepare()
+        if kind == "http":
+            await self._serve(dispatcher, HttpExchange(self._limits, scope, receive, send), scope)
+        elif kind == "websocket":
+            await self._serve(dispatcher, WebsocketExchange(self._limits, scope, receive, send, self.websocket_stats), scope)
+        else:
+            raise ValueError(f"the ASGI scope {kind!r} is not known here")
+
+    async def _serve(self, dispatcher: Dispatcher, exchange: HttpExchange, scope: Scope) -> None:
+        token = current_request.set(None)  # of the caller, when this application is mounted in another
+        try:
+            request = request_of(self.app, exchange, scope)
+            if not await exchange.open(request, dispatcher):
+                return
+        except FairleadException as exc:
+            exchange.refuse(exc)
+        else:
+            await self._run(dispatcher, exchange, request)
+        finally:
+            current_request.reset(token)
+        await exchange.finish()
+
+    def _prepare(self) -> Dispatcher:
+        dispatcher = self._dispatcher = self.app.finalise()
+        self._limits = self.app.config.limits()
+        lifecycle = self.app.lifecycle
+        if not self.app.tasks.is_open and (lifecycle.listeners("before_server_start") or lifecycle.listeners("after_server_start")):
+            logger.warning("the ASGI server has no lifespan, or has switched it off: listeners and tasks don't run")
+        return dispatcher
+
+    async def _run(self, dispatcher: Dispatcher, exchange: HttpExchange, request: Request[Any, Any]) -> None:
+        driver: Driver = self._idle_drivers.pop() if self._idle_drivers else _started(dispatcher.driver())
+        try:
+            await _drive(driver, request, exchange)
+        finally:
+            exchange.stop()
+        if len(self._idle_drivers) < MAX_IDLE_DRIVERS:
+            self._idle_drivers.append(driver)
+
+
+def _started(driver: Driver) -> Driver:
+    driver.send(None)
+    return driver
+
+
+@types.coroutine
+def _step(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) -> Generator[Any, Any, None]:
+    """Run one request; what its handler waits for is what the task waits for."""
+    waits_for = driver.send(request)
+    if waits_for is DONE:
+        return
+    exchange.listen()
+    while waits_for is not DONE:
+        try:
+            value = yield waits_for
+        except BaseException as exc:
+            waits_for = driver.throw(exc)
+        else:
+            waits_for = driver.send(value)
+
+
+async def _drive(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) -> None:
+    exchange.task = asyncio.current_task()
+    await _step(driver, request, exchange)
