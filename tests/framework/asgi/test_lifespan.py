@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from fairlead import App
+from fairlead import App, Request, text
 from fairlead.errors import ConfigurationError
-from tests.framework.asgi.harness import Call
+from fairlead.response import HTTPResponse
+from tests.framework.asgi.harness import Call, http_scope
 
 STARTUP = {"type": "lifespan.startup"}
 SHUTDOWN = {"type": "lifespan.shutdown"}
@@ -29,6 +30,30 @@ async def test_a_whole_life(caplog: pytest.LogCaptureFixture) -> None:
     assert await call.next() == {"type": "lifespan.shutdown.complete"}
     assert events == ["start", "stop"]
     assert "these listeners don't run under an ASGI server" in caplog.text
+
+
+async def test_streams_are_told_of_the_end() -> None:
+    """What lasts (an event stream, say) hears of the server's stop; what comes later hears at once, what has ended never."""
+    app = App("life")
+    heard: list[str] = []
+
+    @app.get("/<name>")
+    async def handler(request: Request, name: str) -> HTTPResponse:
+        take_back = request.exchange.when_draining(lambda: heard.append(name))
+        if name == "ended":
+            take_back()
+        return text("")
+
+    call = Call(app, {"type": "lifespan"})
+    call.give(STARTUP)
+    await call.next()
+    for name in ("open", "ended"):
+        await Call(app, http_scope(f"/{name}")).ended()
+    call.give(SHUTDOWN)
+    await call.next()
+    assert heard == ["open"]
+    await Call(app, http_scope("/late")).ended()
+    assert heard == ["open", "late"]
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,14 @@ from collections.abc import Generator
 from typing import Any
 
 from fairlead.app import App
-from fairlead.asgi.exchange import HttpExchange
+from fairlead.asgi.exchange import HttpExchange, Shared
 from fairlead.asgi.lifespan import run_lifespan
 from fairlead.asgi.scope import request_of
 from fairlead.asgi.websocket import WebsocketExchange
 from fairlead.dispatch import Dispatcher
 from fairlead.errors import FairleadException
-from fairlead.http.limits import Limits
 from fairlead.request import DONE, Request, current_request
 from fairlead.types import Receive, Scope, Send
-from fairlead.websocket.stats import WebsocketStats
 
 logger = logging.getLogger("fairlead.asgi")
 
@@ -37,21 +35,20 @@ class AsgiApplication:
 
     def __init__(self, app: App[Any, Any]) -> None:
         self.app = app
-        self.websocket_stats = WebsocketStats()
+        self.shared = Shared(app.config.limits())
         self._dispatcher: Dispatcher | None = None
-        self._limits = Limits()
         self._idle_drivers: list[Driver] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await run_lifespan(self.app, receive, send)
+            await run_lifespan(self.app, self.shared, receive, send)
             return
         dispatcher = self._dispatcher or self._prepare()
         if kind == "http":
-            await self._serve(dispatcher, HttpExchange(self._limits, scope, receive, send), scope)
+            await self._serve(dispatcher, HttpExchange(self.shared, scope, receive, send), scope)
         elif kind == "websocket":
-            await self._serve(dispatcher, WebsocketExchange(self._limits, scope, receive, send, self.websocket_stats), scope)
+            await self._serve(dispatcher, WebsocketExchange(self.shared, scope, receive, send), scope)
         else:
             raise ValueError(f"the ASGI scope {kind!r} is not known here")
 
@@ -71,7 +68,6 @@ class AsgiApplication:
 
     def _prepare(self) -> Dispatcher:
         dispatcher = self._dispatcher = self.app.finalise()
-        self._limits = self.app.config.limits()
         lifecycle = self.app.lifecycle
         if not self.app.tasks.is_open and (lifecycle.listeners("before_server_start") or lifecycle.listeners("after_server_start")):
             logger.warning("the ASGI server has no lifespan, or has switched it off: listeners and tasks don't run")

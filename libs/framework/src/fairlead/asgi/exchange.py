@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -35,11 +35,29 @@ from fairlead.request import Request
 from fairlead.response import HTTPResponse
 from fairlead.streaming import RequestStream, ResponseStream
 from fairlead.types import Message, Receive, Scope, Send
+from fairlead.websocket.stats import WebsocketStats
 
 logger = logging.getLogger("fairlead.asgi")
 
 SENDS_PER_TURN = 64
 """After so many sends that did not have to wait, one gives the loop a turn."""
+
+
+class Shared:
+    """What all exchanges of an application have in common."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.is_draining = False
+        self.told_of_drain: set[Callable[[], None]] = set()
+        self.websocket_stats = WebsocketStats()
+
+    def drain(self) -> None:
+        """The server has said that it stops."""
+        self.is_draining = True
+        for callback in list(self.told_of_drain):
+            callback()
+        self.told_of_drain.clear()
 
 
 class HttpExchange:
@@ -48,11 +66,12 @@ class HttpExchange:
     upgraded = False
     _message = "http.response"
 
-    def __init__(self, limits: Limits, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, shared: Shared, scope: Scope, receive: Receive, send: Send) -> None:
         self.info = connection_info(scope)
         self.task: asyncio.Task[Any] | None = None
         """Runs the handler."""
-        self._limits = limits
+        self._shared = shared
+        self._limits = shared.limits
         self._receive = receive
         self._send = send
         self._pending: list[Message] = []
@@ -255,6 +274,15 @@ class HttpExchange:
     def abort(self) -> None:
         """A response that was begun can't be completed."""
         self._is_cut = True
+
+    def when_draining(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called once, when the ASGI server begins `lifespan.shutdown`; at once if it has."""
+        told = self._shared.told_of_drain
+        if self._shared.is_draining:
+            callback()
+        else:
+            told.add(callback)
+        return lambda: told.discard(callback)
 
     def upgrade(self, request: Request[Any, Any], options: dict[str, Any]) -> Awaitable[Any]:
         """This is no handshake, or the server beneath has no websockets."""

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from fairlead.app import App
+from fairlead.asgi.exchange import Shared
 from fairlead.errors import ConfigurationError
 from fairlead.types import Receive, Send
 
@@ -18,7 +19,7 @@ logger = logging.getLogger("fairlead.asgi")
 UNHEARD_EVENTS = ("main_process_start", "main_process_ready", "main_process_stop")
 
 
-async def run_lifespan(app: App[Any, Any], receive: Receive, send: Send) -> None:
+async def run_lifespan(app: App[Any, Any], shared: Shared, receive: Receive, send: Send) -> None:
     """Start the application, wait for the end of the server, stop the application.
 
     What goes wrong is told to the server with its cause (`lifespan.startup.failed`), so that it refuses to start.
@@ -39,6 +40,7 @@ async def run_lifespan(app: App[Any, Any], receive: Receive, send: Send) -> None
         logger.warning("these listeners don't run under an ASGI server", extra={"on": unheard})
     await send({"type": "lifespan.startup.complete"})
     await receive()  # lifespan.shutdown
+    shared.drain()
     try:
         await app.stopping()
         await app.shutdown()

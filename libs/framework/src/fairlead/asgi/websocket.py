@@ -17,16 +17,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from fairlead.asgi.exchange import HttpExchange
+from fairlead.asgi.exchange import HttpExchange, Shared
 from fairlead.errors import FairleadException, RequestCancelled
 from fairlead.http.headers import check_field
-from fairlead.http.limits import Limits
 from fairlead.request import Request
 from fairlead.types import Message, Receive, Scope, Send
 from fairlead.websocket.frames import BINARY, PONG, TEXT, control_frame, frame
 from fairlead.websocket.handshake import admit
 from fairlead.websocket.session import Websocket
-from fairlead.websocket.stats import WebsocketStats
 
 logger = logging.getLogger("fairlead.asgi")
 
@@ -49,9 +47,8 @@ class WebsocketExchange(HttpExchange):
 
     _message = "websocket.http.response"
 
-    def __init__(self, limits: Limits, scope: Scope, receive: Receive, send: Send, stats: WebsocketStats) -> None:
-        super().__init__(limits, scope, receive, send)
-        self._stats = stats
+    def __init__(self, shared: Shared, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(shared, scope, receive, send)
         self._has_denial = self._message in (scope.get("extensions") or {})
         self._transport: MessageTransport | None = None
 
@@ -102,7 +99,7 @@ class WebsocketExchange(HttpExchange):
             max_queue=options["max_queue"],
             ping_interval_s=None,
             close_timeout_s=options["close_timeout_s"],
-            stats=self._stats,
+            stats=self._shared.websocket_stats,
         )
         transport.start(ws)
         self._transport = transport
