@@ -28,7 +28,21 @@ OPTIONAL = {
     "structlog",
 }
 
-CAPABILITIES = {"auth", "channels", "cors", "limits", "outbox", "postgres", "redis", "sessions", "telemetry"}
+CAPABILITIES = {
+    "auth",
+    "channels",
+    "compression",
+    "cors",
+    "csrf",
+    "idempotency",
+    "limits",
+    "outbox",
+    "postgres",
+    "redis",
+    "sessions",
+    "telemetry",
+    "templating",
+}
 """Rooms of the sixth floor: an app that doesn't use one doesn't import it."""
 
 ALONE = """

@@ -26,13 +26,13 @@ from websockets.typing import ExtensionHeader
 
 from fairlead.errors import BadRequest, Forbidden, MethodNotAllowed, UpgradeRequired
 from fairlead.http.headers import Headers, check_field
+from fairlead.http.origin import is_same_origin
 from fairlead.request import Request
 
 VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch  # 16 bytes in base64 (§4.1)
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)").fullmatch
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 # A window of 4 KiB in place of 32 and memory level 5 in place of 8 take a compressor from 316 KiB to 64 KiB for each
 # connection and cost a few per cent of the ratio on short messages (the library's own choice and measurement).
@@ -139,25 +139,11 @@ def _check_origin(request: Request[Any, Any], origins: Collection[str]) -> None:
     origin = origin.lower()
     match = _ORIGIN(origin)
     if match is None or not (
-        _is_same_origin(match[1], match[2], request)
+        is_same_origin(origin, request.scheme, request.host)
         or "*" in origins
         or any(origin == entry.lower().rstrip("/") for entry in origins)
     ):
         raise Forbidden("This origin may not open a websocket here", extra={"origin": origin})
-
-
-def _is_same_origin(scheme: str, authority: str, request: Request[Any, Any]) -> bool:
-    """Compares scheme, host and port; behind a proxy that does not tell the scheme (plain HTTP here) https counts too."""
-    if scheme == "http" and request.scheme in ("https", "wss"):
-        return False
-    return _with_port(authority, scheme) == _with_port(request.host.strip().lower(), scheme)
-
-
-def _with_port(authority: str, scheme: str) -> str:
-    host, colon, port = authority.rpartition(":")
-    if not colon or port.endswith("]"):  # no port, or the colons of an IPv6 address
-        return f"{authority}:{_DEFAULT_PORTS[scheme]}"
-    return f"{host}:{port or _DEFAULT_PORTS[scheme]}"
 
 
 def _choose_subprotocol(headers: Headers, supported: Sequence[str]) -> str | None:
