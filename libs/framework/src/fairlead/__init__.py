@@ -6,10 +6,10 @@ start, and none of its commands is to wait for what only an application needs.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # known by this name to type checkers; importing `typing` takes a tenth of the start
+    from typing import Any
 
-if TYPE_CHECKING:
     from fairlead.app import App
     from fairlead.blueprint import Blueprint, BlueprintGroup
     from fairlead.config import Config
@@ -62,7 +62,9 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     return value
 
 

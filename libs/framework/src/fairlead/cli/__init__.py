@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -34,6 +36,9 @@ COMMANDS: Final = {
 
 ALIASES: Final = {"check-config": "check", "--version": "version", "-V": "version"}
 """Other words for a command."""
+
+SERVING: Final = ("serve", "dev")
+"""These take signals over themselves; until then they may be blocked (see `fairlead.__main__`)."""
 
 DEFAULT_COMMAND: Final = "serve"
 """`fairlead shop.main:app` serves it, as `sanic shop.main:app` would."""
@@ -63,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, *words: str) -> int:
     module = importlib.import_module(f"fairlead.cli.{name}")
+    if os.getpid() == 1 and name not in SERVING:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     parser = Parser(prog=f"fairlead {name}", description=_sentence(COMMANDS[name]))
     module.add_arguments(parser)
     try:

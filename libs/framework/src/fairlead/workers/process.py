@@ -317,6 +317,6 @@ class WorkerProcess:
 
 def _interpreter() -> list[str]:
     """The running interpreter with the options that matter to the service's code."""
-    options = ["-O" * sys.flags.optimize] if sys.flags.optimize else []
+    options = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
     options += ["-X", "dev"] if sys.flags.dev_mode else []
     return [sys.executable, *options, *(f"-W{option}" for option in sys.warnoptions)]

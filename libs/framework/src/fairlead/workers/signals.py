@@ -2,7 +2,8 @@
 
 How this works. `SignalInbox.install` may be called before there is a loop and before anything slow is imported: what
 arrives meanwhile waits in a queue and is delivered by `attach`. This matters most for PID 1, to which the kernel does
-not even deliver a signal that has no handler: a SIGTERM in the first moments would be lost without a trace.
+not even deliver a signal that has no handler: a SIGTERM in the first moments would be lost without a trace. There
+`fairlead.__main__` blocks them until `install` unblocks them.
 
 Rejected: `loop.add_signal_handler`, which can be called only once a loop exists; ignoring signals with `SIG_IGN`, which
 every program that a service starts would inherit (a Python handler is undone by exec).
@@ -51,10 +52,11 @@ class SignalInbox:
         self._receive: Callable[[signal.Signals], object] | None = None
 
     def install(self, *numbers: signal.Signals) -> SignalInbox:
-        """Take these signals over from now on. Those that were taken already stay so."""
+        """Take these signals over from now on, those that were held back included. Those that were taken already stay so."""
         for number in numbers:
             if number not in self._previous:
                 self._previous[number] = signal.signal(number, self._caught)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         return self
 
     def attach(self, loop: AbstractEventLoop, receive: Callable[[signal.Signals], object]) -> None:
