@@ -101,8 +101,8 @@ async def test_client_that_leaves() -> None:
     await turn()
     stream.fail(RequestCancelled("gone"))
     reading.cancel()
-    await asyncio.wait([reading])
-    assert isinstance(reading.exception(), RequestCancelled)
+    with pytest.raises(RequestCancelled, match="gone"):
+        await reading
 
 
 async def test_cancelled_reader() -> None:

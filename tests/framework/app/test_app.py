@@ -358,4 +358,5 @@ def test_options_of_a_websocket_route() -> None:
         "ping_interval_s": None,
         "ping_timeout_s": 7,
         "close_timeout_s": 10,
+        "frame_timeout_s": 20,
     }

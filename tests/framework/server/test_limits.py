@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from fairlead import App, Request, text
 from fairlead.http.clock import CLOCK, CoarseClock
+from fairlead.http.limits import Limits
+from fairlead.server.admission import Admission
 from tests.framework.server.scripted import until
 
 
@@ -75,6 +78,15 @@ async def test_head_that_never_ends(serve, start: bytes, status: bytes) -> None:
     assert (await peer.rest()).startswith(b"HTTP/1.1 " + status)
 
 
+async def test_url_at_and_past_the_limit(serve) -> None:
+    """A target of REQUEST_MAX_URL_SIZE bytes passes, one byte more is 414, also when it never ends and whatever its form."""
+    running = await serve(make_app(REQUEST_MAX_URL_SIZE=20))
+    for target in (b"/?" + b"x" * 18, b"http://a/?" + b"x" * 10):
+        assert b"200 OK" in await running.exchange(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+        assert b" 414 " in await running.exchange(b"GET %bx HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+    assert b" 414 " in await running.exchange(b"GET /" + b"x" * 100)
+
+
 async def test_number_of_fields_at_and_past_the_limit(serve) -> None:
     """REQUEST_MAX_HEADERS fields pass, one more is 431, by both readers of heads."""
     running = await serve(make_app(REQUEST_MAX_HEADERS=3))
@@ -123,8 +135,8 @@ async def test_announced_body_of_a_route_that_takes_none(serve) -> None:
 
 
 async def test_silence_after_connecting(serve, clock: Clock) -> None:
-    """A peer that says nothing is closed without an answer after REQUEST_HEADER_TIMEOUT."""
-    running = await serve(make_app(REQUEST_HEADER_TIMEOUT=5))
+    """A peer that says nothing is closed without an answer after FIRST_BYTE_TIMEOUT."""
+    running = await serve(make_app(FIRST_BYTE_TIMEOUT=5))
     peer = await running.connect()
     await until(lambda: running.server.open_connections)
     clock.now += 4
@@ -213,6 +225,35 @@ async def test_too_many_connections(serve) -> None:
     assert b" 503 " in await second.rest()
     await first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (await first.response())[0] == 200
+
+
+async def test_too_many_connections_of_one_peer(serve) -> None:
+    """Past MAX_CONNECTIONS_PER_PEER a connection is answered 429 and closed; one that ends makes room."""
+    running = await serve(make_app(MAX_CONNECTIONS_PER_PEER=1))
+    first = await running.connect()
+    await first.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await first.response())[0] == 200
+    second = await running.connect()
+    received = await second.rest()
+    assert b" 429 " in received
+    assert b"retry-after: 1" in received.lower()
+    second.close()
+    first.close()
+    await until(lambda: running.server.open_connections == 0)
+    third = await running.connect()
+    await third.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await third.response())[0] == 200
+
+
+def test_connections_that_the_descriptors_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without MAX_CONNECTIONS there may be as many as the process may have open files, less what it needs itself."""
+    resource = pytest.importorskip("resource", reason="there are no such limits on Windows")
+    for soft, number, refused in ((120, 20, False), (120, 21, True), (10, 2, True), (resource.RLIM_INFINITY, 10**6, False)):
+        monkeypatch.setattr(resource, "getrlimit", lambda kind, soft=soft: (soft, soft))
+        admission = Admission(Limits(), range(number))
+        assert (admission.enter(None) is not None) is refused  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert Admission(Limits(), range(10**6)).enter(None) is None  # type: ignore[arg-type]
 
 
 async def test_pipelining_is_bounded(serve) -> None:

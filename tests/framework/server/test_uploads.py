@@ -69,6 +69,13 @@ class Rig:
         app.add_route(lambda request: text("next"), "/next", name="next")
 
 
+async def leave(scripted: Scripted) -> None:
+    """The client leaves, and its request ends."""
+    await scripted.happen(scripted.transport.leave)
+    await scripted.until(lambda: not scripted.shared.runner.in_flight)
+    scripted.close()
+
+
 @pytest.fixture
 def rig() -> Rig:
     """Upload handlers."""
@@ -185,7 +192,7 @@ async def test_body_that_fails(rig: Rig, data: bytes, status: int) -> None:
 
 async def test_upload_may_take_its_time(rig: Rig, time: None) -> None:
     """A streamed body may take longer than the time-outs as long as something comes; then the handler has its own time."""
-    scripted = Scripted(rig.app, Limits(body_timeout_s=5, response_timeout_s=3))
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5, response_timeout_s=3, min_body_rate=0))
     await scripted.send(LENGTH % (b"/read", 5))
     for byte in b"hell":
         CLOCK.now += 4
@@ -195,6 +202,85 @@ async def test_upload_may_take_its_time(rig: Rig, time: None) -> None:
     assert scripted.connection.deadline == CLOCK.now + 3 or scripted.connection.state is State.IDLE
     await scripted.until(lambda: scripted.taken.endswith(b"hello"))
     scripted.close()
+
+
+async def test_upload_that_drips(rig: Rig, time: None) -> None:
+    """A body is to come with REQUEST_MIN_RATE on average, after a grace of five seconds."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=60, min_body_rate=100))
+    await scripted.send(LENGTH % (b"/read", 2000) + b"x" * 500)
+    begun = CLOCK.now
+    assert scripted.connection.deadline == begun + 5 + 5
+    CLOCK.now += 9
+    await scripted.send(b"x" * 500)
+    assert scripted.connection.deadline == begun + 5 + 10
+    CLOCK.now = begun + 15
+    await scripted.happen(scripted.connection.expire)
+    await scripted.until(lambda: scripted.transport.ended)
+    assert scripted.taken.startswith(b"HTTP/1.1 408 ")
+    scripted.close()
+
+
+async def test_collected_body_that_drips(time: None) -> None:
+    """The same holds for a body that is collected before its handler starts."""
+    app = App("drips")
+    app.add_route(lambda request: text("ok"), "/", ["POST"], name="index")
+    scripted = Scripted(app, Limits(min_body_rate=100))
+    await scripted.send(LENGTH % (b"/", 2000) + b"x" * 500)
+    assert scripted.connection.deadline == CLOCK.now + 10
+    CLOCK.now += 10
+    await scripted.happen(scripted.connection.expire)
+    assert scripted.taken.startswith(b"HTTP/1.1 408 ")
+    scripted.close()
+
+
+@pytest.mark.parametrize("wire", [LENGTH % (b"/wait", 200_000) + b"x" * 70_000, EXPECT % b"/wait"])
+async def test_client_has_all_time_while_its_body_is_not_wanted(rig: Rig, time: None, wire: bytes) -> None:
+    """While the handler does not read, or has not asked a client that waits for it to go on, it is the handler's time that runs."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5, response_timeout_s=50))
+    await scripted.send(wire)
+    assert scripted.connection.deadline == CLOCK.now + 50
+    CLOCK.now += 40
+    rig.gate.set()
+    await scripted.until(lambda: scripted.connection.deadline < CLOCK.now + 10)
+    assert scripted.connection.deadline == CLOCK.now + 5
+    await leave(scripted)
+
+
+async def test_time_outs_of_a_route(rig: Rig, time: None) -> None:
+    """`body_timeout_s` and `response_timeout_s` of a route win over the application's; 0 lets a body take any time at any rate."""
+
+    @rig.app.post("/own", stream=True, body_timeout_s=7, response_timeout_s=9)
+    async def own(request: Request) -> Any:
+        await request.receive_body()
+        await rig.gate.wait()
+
+    @rig.app.post("/talk", stream=True, body_timeout_s=0)
+    async def talk(request: Request) -> Any:
+        await request.receive_body()
+
+    for path, body_timeout_s in ((b"/own", 7), (b"/talk", float("inf"))):
+        scripted = Scripted(rig.app, Limits(body_timeout_s=1, response_timeout_s=1, min_body_rate=0 if path == b"/own" else 100))
+        await scripted.send(LENGTH % (path, 2) + b"a")
+        assert scripted.connection.deadline == CLOCK.now + body_timeout_s
+        if path == b"/own":
+            await scripted.send(b"b")
+            assert scripted.connection.deadline == CLOCK.now + 9
+        await leave(scripted)
+
+
+async def test_limit_of_uploads(rig: Rig) -> None:
+    """UPLOAD_MAX_SIZE is the limit of streamed bodies alone, whether they come whole or in parts."""
+    rig.app.config.UPLOAD_MAX_SIZE, rig.app.config.REQUEST_MAX_SIZE = 5, 100
+    for size, status in ((5, b"200"), (6, b"413")):
+        for body_at_once in (True, False):
+            scripted = Scripted(rig.app)
+            await scripted.send(LENGTH % (b"/read", size) + b"x" * size * body_at_once)
+            if not body_at_once and size == 5:
+                await scripted.send(b"x" * size)
+            while not scripted.taken:
+                await scripted.turn()
+            assert scripted.taken.split()[1] == status
+            scripted.close()
 
 
 async def test_upload_that_stalls_is_the_clients_failure(rig: Rig, time: None) -> None:
@@ -220,12 +306,13 @@ async def test_handler_that_stalls_is_the_servers_failure(rig: Rig, time: None) 
     scripted.close()
 
 
-async def test_answer_under_way_lifts_the_deadline(rig: Rig, time: None) -> None:
-    """While a streamed answer is under way, a piece of the body sets no new deadline."""
-    scripted = Scripted(rig.app, Limits(body_timeout_s=5))
+async def test_answer_under_way_lifts_the_handlers_deadline(rig: Rig, time: None) -> None:
+    """While a streamed answer is under way, only the client's body has a time-out, and when it fails there is none left."""
+    scripted = Scripted(rig.app, Limits(body_timeout_s=5, min_body_rate=0))
     await scripted.send(LENGTH % (b"/mirror", 2))
+    CLOCK.now += 2
     await scripted.send(b"a")
-    assert scripted.connection.deadline == float("inf")
+    assert scripted.connection.deadline == CLOCK.now + 5
     await scripted.send(b"b")
     await scripted.until(lambda: scripted.taken.endswith(b"0\r\n\r\n"))
     scripted.close()

@@ -197,6 +197,39 @@ async def test_regular_pings(wire: MakeWire) -> None:
     assert peer.sent[1][1] != payload
 
 
+async def test_half_a_frame(wire: MakeWire) -> None:
+    """A frame that is not whole WEBSOCKET_FRAME_TIMEOUT after it was first seen is 1008, also when it drips; 0 is no limit."""
+    frame = text("x" * 100)
+    peer, patient = wire(ping_interval_s=None, frame_timeout_s=20.0), wire(ping_interval_s=None, frame_timeout_s=0)
+    now = asyncio.get_running_loop().time()
+    for each in (peer, patient):
+        each.feed(frame + frame[:50])
+        each.ws.sweep(now)
+        each.feed(frame[50:60])
+        each.ws.sweep(now + 19)
+        assert each.sent_close is None
+        each.ws.sweep(now + 20)
+    assert peer.sent_close == (1008, "a frame took too long")
+    assert patient.sent_close is None
+
+
+async def test_time_of_a_frame_begins_with_it(wire: MakeWire) -> None:
+    """Each frame has its own time, and one that waits for a handler which takes no messages is not counted."""
+    frame = text("x" * 100)
+    peer = wire(ping_interval_s=None, max_queue=2)
+    now = asyncio.get_running_loop().time()
+    peer.feed(frame[:50])
+    peer.ws.sweep(now)
+    peer.feed(frame[50:] + frame[:50])
+    peer.ws.sweep(now + 15)
+    peer.ws.sweep(now + 34)
+    peer.feed(frame[50:] + frame[:50])
+    for later in (35, 60, 90):
+        peer.ws.sweep(now + later)
+    assert peer.sent_close is None
+    assert peer.transport.is_reading_paused
+
+
 async def test_silent_peer_is_given_up(wire: MakeWire) -> None:
     """W5, W12: a ping that is not answered within the timeout closes with 1011, and then cuts."""
     peer = wire(ping_interval_s=20.0, ping_timeout_s=5.0, close_timeout_s=3.0)

@@ -53,7 +53,7 @@ class Assembly:
             before,
             after,
             dispatcher.fail,
-            max_body_bytes=self._config.REQUEST_MAX_SIZE,
+            max_body_bytes=self._config.limits().upload_limit,
             signals=dispatcher.signals,
         )
         app.router.finalise()
@@ -117,13 +117,16 @@ class Assembly:
             options=_websocket_options(self._config, record.options) if record.is_websocket else record.options,
         )
         route.max_body_bytes = record.max_body_bytes
+        route.body_timeout_s = record.body_timeout_s
+        route.response_timeout_s = record.response_timeout_s
+        route.on_disconnect = record.on_disconnect
         before, after = self._middleware(blueprint, record.view, record.handler) if record.apply else ([], [])
         compose(
             route,
             before,
             after,
             self._dispatcher.fail,
-            max_body_bytes=self._config.REQUEST_MAX_SIZE,
+            max_body_bytes=self._config.limits().upload_limit,
             signals=self._dispatcher.signals,
         )
         app.router.add(route)
@@ -163,6 +166,7 @@ def _websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
         "ping_interval_s": own.get("ping_interval", config.WEBSOCKET_PING_INTERVAL) or None,
         "ping_timeout_s": own.get("ping_timeout", config.WEBSOCKET_PING_TIMEOUT) or None,
         "close_timeout_s": config.WEBSOCKET_TIMEOUT,
+        "frame_timeout_s": config.WEBSOCKET_FRAME_TIMEOUT,
     }
 
 

@@ -46,9 +46,9 @@ def compose(
     is_async = is_coroutine_handler(handler)
     if route.stream:
         limit = max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
-        call, is_async = _with_stream(call, limit), True
-    if route.max_body_bytes is not None:
-        call = _with_limit(call, route.max_body_bytes)  # outside: a body that came whole is a stream's too
+        call, is_async = _with_limit(_with_stream(call, limit), limit), True  # outside: the body may have come whole
+    elif route.max_body_bytes is not None:
+        call = _with_limit(call, route.max_body_bytes)
     if route.is_websocket:
         if signals is not None:
             call = signals.around_websocket(call)

@@ -41,17 +41,25 @@ DEFAULTS: dict[str, Any] = {
     "DRAIN_DELAY": 0.0,
     "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
     "WEBSOCKET_DRAIN_JITTER": 1.0,
+    # TLS
+    "TLS_HANDSHAKE_TIMEOUT": 10.0,
     # Limits of a connection; see fairlead.http.limits
     "REQUEST_MAX_SIZE": 10_000_000,
+    "UPLOAD_MAX_SIZE": None,  # of streamed bodies; None: as REQUEST_MAX_SIZE
+    "REQUEST_MAX_URL_SIZE": 8192,
     "REQUEST_MAX_HEADER_SIZE": 16_384,
     "REQUEST_MAX_HEADERS": 100,
+    "FIRST_BYTE_TIMEOUT": 10.0,
     "REQUEST_TIMEOUT": 60.0,
+    "REQUEST_MIN_RATE": 240,  # bytes a second; 0: any
     "REQUEST_HEADER_TIMEOUT": 10.0,
     "RESPONSE_TIMEOUT": 60.0,
     "KEEP_ALIVE": True,
     "KEEP_ALIVE_TIMEOUT": 75.0,
     "WRITE_TIMEOUT": 60.0,
-    "MAX_CONNECTIONS": 0,  # 0: no limit
+    "RESPONSE_MIN_RATE": 240,  # bytes a second that a peer must take; 0: any
+    "MAX_CONNECTIONS": 0,  # 0: what the file descriptors allow
+    "MAX_CONNECTIONS_PER_PEER": 0,  # 0: no limit
     "PIPELINE_MAX_SIZE": 65_536,
     # Limits of a multipart form; see fairlead.http.limits
     "FORM_MAX_PARTS": 1000,
@@ -67,6 +75,7 @@ DEFAULTS: dict[str, Any] = {
     "WEBSOCKET_PING_TIMEOUT": 20.0,
     "WEBSOCKET_MAX_SIZE": 1_048_576,
     "WEBSOCKET_MAX_QUEUE": 32,
+    "WEBSOCKET_FRAME_TIMEOUT": 20.0,
     "WEBSOCKET_COMPRESSION": None,
     "WEBSOCKET_ORIGINS": (),
     # Proxies
@@ -90,6 +99,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 _OPTIONAL_TYPES: dict[str, type] = {
+    "UPLOAD_MAX_SIZE": int,
     "WEBSOCKET_COMPRESSION": str,
     "FORWARDED_SECRET": str,
     "REAL_IP_HEADER": str,
@@ -178,15 +188,22 @@ class Config(dict[str, Any]):
         """What the server needs of this, in its own words."""
         return Limits(
             max_body_bytes=self.REQUEST_MAX_SIZE,
+            max_upload_bytes=self.UPLOAD_MAX_SIZE,
+            max_target_bytes=self.REQUEST_MAX_URL_SIZE,
             max_head_bytes=self.REQUEST_MAX_HEADER_SIZE,
             max_header_fields=self.REQUEST_MAX_HEADERS,
             max_pipelined_bytes=self.PIPELINE_MAX_SIZE,
             max_connections=self.MAX_CONNECTIONS,
+            max_connections_per_peer=self.MAX_CONNECTIONS_PER_PEER,
+            first_byte_timeout_s=self.FIRST_BYTE_TIMEOUT,
+            tls_handshake_timeout_s=self.TLS_HANDSHAKE_TIMEOUT,
             header_timeout_s=self.REQUEST_HEADER_TIMEOUT,
             body_timeout_s=self.REQUEST_TIMEOUT,
+            min_body_rate=self.REQUEST_MIN_RATE,
             response_timeout_s=self.RESPONSE_TIMEOUT,
             keep_alive_timeout_s=self.KEEP_ALIVE_TIMEOUT if self.KEEP_ALIVE else 0.0,
             write_timeout_s=self.WRITE_TIMEOUT,
+            min_read_rate=self.RESPONSE_MIN_RATE,
             request_id_header=self.REQUEST_ID_HEADER,
             websocket_drain_jitter_s=self.WEBSOCKET_DRAIN_JITTER,
         )

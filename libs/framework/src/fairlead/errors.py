@@ -9,6 +9,7 @@ a response. `extra` is private: it is logged, and shown only by the debug error 
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -340,12 +341,14 @@ class ServiceUnavailable(_Later):
     quiet = True
 
 
-class RequestCancelled(BaseException):
+class RequestCancelled(CancelledError):
     """The client went away while its request was being handled.
 
-    Raised by what waits for the client itself: reading `request.stream`, sending on a response stream. Not an answer (there is
-    nobody to hear it) and not an `asyncio.CancelledError`, so that this is told from a cancellation by the application. A handler
-    that waits for something else when its client leaves is cancelled there, with `asyncio.CancelledError`.
+    A handler that waits for anything gets it there, unless its route says `on_disconnect="finish"`; reading `request.stream` and
+    sending on a response stream raise it in any case. It is no answer, as there is nobody to hear one. As a kind of
+    `asyncio.CancelledError` it passes through time-outs and task groups; catch it before that one to tell a client that has left
+    from a cancellation by the application (a shutdown, a time-out), which is never this. Around a task group use
+    `except* RequestCancelled`: the groups of Python 3.11 and 3.12 wrap it.
     """
 
 

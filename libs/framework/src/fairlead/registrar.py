@@ -12,12 +12,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from fairlead.error_pages import FORMATS
 from fairlead.files import static_handler
 from fairlead.signals import Event, SignalRecord, check_event
-from fairlead.types import ErrorHandler, Handler, Listener, Middleware
+from fairlead.types import ErrorHandler, Handler, Listener, Middleware, OnDisconnect
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,6 +58,9 @@ class RouteRecord:
     is_websocket: bool = False
     apply: bool = True
     max_body_bytes: int | None = None
+    body_timeout_s: float | None = None
+    response_timeout_s: float | None = None
+    on_disconnect: OnDisconnect = "cancel"
     ctx: SimpleNamespace = field(default_factory=SimpleNamespace)
     options: dict[str, Any] = field(default_factory=dict)
     view: View | None = None
@@ -66,6 +69,8 @@ class RouteRecord:
     def __post_init__(self) -> None:
         if self.error_format is not None and self.error_format not in FORMATS:
             raise ValueError(f"error_format {self.error_format!r} of {self.uri} is none of {', '.join(FORMATS)}")
+        if self.on_disconnect not in get_args(OnDisconnect):
+            raise ValueError(f"on_disconnect {self.on_disconnect!r} of {self.uri} is none of {', '.join(get_args(OnDisconnect))}")
 
 
 @dataclass(slots=True)
@@ -112,9 +117,15 @@ class Registrar:
         error_format: str | None = None,
         *,
         max_body_bytes: int | None = None,
+        body_timeout_s: float | None = None,
+        response_timeout_s: float | None = None,
+        on_disconnect: OnDisconnect = "cancel",
         **ctx: Any,
     ) -> Handler:
         """Register a handler for a path. Keywords that begin with `ctx_` are kept in `route.ctx`.
+
+        `max_body_bytes`, `body_timeout_s` and `response_timeout_s` take the place of the application's limits. When the client
+        leaves, a handler that waits is cancelled with `RequestCancelled`; `on_disconnect="finish"` lets it finish.
 
         Raises TypeError for keywords that mean nothing and ValueError for methods that don't exist.
         """
@@ -134,6 +145,9 @@ class Registrar:
                     version_prefix,
                     error_format,
                     max_body_bytes=max_body_bytes,
+                    body_timeout_s=body_timeout_s,
+                    response_timeout_s=response_timeout_s,
+                    on_disconnect=on_disconnect,
                     **ctx,
                 )
             for record in self.route_records[first:]:
@@ -155,6 +169,9 @@ class Registrar:
                 version_prefix=version_prefix,
                 error_format=error_format,
                 max_body_bytes=max_body_bytes,
+                body_timeout_s=body_timeout_s,
+                response_timeout_s=response_timeout_s,
+                on_disconnect=on_disconnect,
                 ctx=_context(ctx),
             )
         )

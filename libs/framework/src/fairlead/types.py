@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Handler: TypeAlias = Callable[..., Any]
 """What is registered for a route: `(request, **path_parameters)`, plain or async."""
@@ -18,6 +18,9 @@ Middleware: TypeAlias = Callable[..., Any]
 """`(request)` before the handler, `(request, response)` after it, plain or async; an answer other than None replaces."""
 
 HeaderItems: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+OnDisconnect: TypeAlias = Literal["cancel", "finish"]
+"""What becomes of a handler that waits when its client leaves."""
 
 Check: TypeAlias = Callable[[], Awaitable[Any]]
 """A health check: raises when unwell."""

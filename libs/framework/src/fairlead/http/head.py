@@ -11,16 +11,21 @@ Everything that is not certain is refused with 400: request smuggling lives on t
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from fairlead.errors import BadRequest, ExpectationFailed, FairleadException, HeadersTooLarge, URITooLong
+from fairlead.http.limits import Limits
 
 Pairs = Sequence[tuple[bytes, bytes]]
+
+AROUND_TARGET_BYTES = 44
+"""What a request line holds beside its target: a method of 32 letters, the version, two spaces, and an empty line before."""
 
 
 class Head:
@@ -180,27 +185,41 @@ def origin_form(target: bytes, head: Head) -> tuple[bytes, Head]:
     return path if path.startswith(b"/") else b"/" + path, head
 
 
-def read_unusual(line: bytes, block: bytes, head: Head, max_fields: int) -> tuple[bytes, bytes, Head]:
-    """Method, target in origin form and head of a line that is not the usual one; `head` is what its block said so far."""
+@functools.lru_cache(maxsize=16)
+def usual_line(max_target_bytes: int) -> Callable[[bytes, int], re.Match[bytes] | None]:
+    """Finds, at a position, a line that needs no second look, as (method, target): a known method, and a target in origin form,
+    not too long, of visible ASCII without "#" (RFC 9112 §3.2)."""
+    pattern = rb'(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-"$-~]{0,%d}) HTTP/1\.1(?=\r\n)' % max(0, max_target_bytes - 1)
+    return re.compile(pattern).match
+
+
+def read_unusual(line: bytes, block: bytes, head: Head, limits: Limits) -> tuple[bytes, bytes, Head]:
+    """Method, target in origin form and head of a line that is not the usual one; `head` is what its block said so far.
+
+    Raises `URITooLong` (414), and as `read_line` and `read_any`.
+    """
     method, target, version = read_line(line)
+    if len(target) > limits.max_target_bytes:
+        raise too_large(target, limits)
     if version != head.version:  # a remembered block under another version means something else
-        head = read_any(line, block, max_fields)
+        head = read_any(line, block, limits.max_header_fields)
     return method, *origin_form(target, head)
 
 
-def check_partial(start: bytes, max_head_bytes: int) -> None:
+def check_partial(start: bytes, limits: Limits) -> None:
     """Judge the beginning of a head. Raises as soon as it can't become one any more (400, 414, 431)."""
-    if len(start) > max_head_bytes:
-        raise too_large(start, max_head_bytes)
+    size = len(start)
+    if size > limits.max_head_bytes or (size > limits.max_target_bytes + AROUND_TARGET_BYTES and b"\n" not in start):
+        raise too_large(start, limits)
     if start.count(b"\n") != start.count(b"\r\n"):
         raise BadRequest("Lines of a head end with CR LF")
 
 
-def too_large(start: bytes, max_head_bytes: int) -> FairleadException:
+def too_large(start: bytes, limits: Limits) -> FairleadException:
     """What a head that begins so is refused with: 414 when it is the target that is long, else 431."""
-    if b"\r\n" not in start and len(start) > max_head_bytes // 2:
+    if b"\r\n" not in start and len(start) > min(limits.max_target_bytes, limits.max_head_bytes // 2):
         return URITooLong("The request target is too long")
-    return HeadersTooLarge(f"The head passes {max_head_bytes} bytes")
+    return HeadersTooLarge(f"The head passes {limits.max_head_bytes} bytes")
 
 
 def read_any(line: bytes, block: bytes, max_fields: int) -> Head:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from fairlead.routing.pattern import Parameter, Segment
+from fairlead.types import OnDisconnect
 
 
 class Route:
@@ -15,6 +16,7 @@ class Route:
     __slots__ = (
         "after",
         "blueprint",
+        "body_timeout_s",
         "call",
         "ctx",
         "error_format",
@@ -25,9 +27,11 @@ class Route:
         "max_body_bytes",
         "methods",
         "name",
+        "on_disconnect",
         "options",
         "parameter_names",
         "path",
+        "response_timeout_s",
         "segments",
         "stream",
         "strict",
@@ -65,6 +69,9 @@ class Route:
         self.options = options or {}
         self.parameter_names = tuple(segment.name for segment in segments if isinstance(segment, Parameter))
         self.max_body_bytes: int | None = None
+        self.body_timeout_s: float | None = None
+        self.response_timeout_s: float | None = None
+        self.on_disconnect: OnDisconnect = "cancel"
         self.call: Callable[..., Any] = handler
         self.is_async = True
         self.after: Callable[..., Any] | None = None

@@ -27,7 +27,7 @@ class Application(Protocol):
     """The route that `find` gives where there is none."""
 
     def find(self, request: Request[Any, Any]) -> Any:
-        """The route for a request whose body has not arrived yet: has `stream` and `max_body_bytes`."""
+        """The route for a request whose body has not arrived yet: has `stream`, `max_body_bytes`, `body_timeout_s`."""
 
     def driver(self) -> Generator[Any, Request[Any, Any], None]:
         """A generator that is sent requests, writes each response through `request.exchange` and yields `DONE`."""

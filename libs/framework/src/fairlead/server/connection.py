@@ -15,7 +15,6 @@ has to read before more is taken up. Otherwise 64 KiB of requests could ask for 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ from fairlead.errors import (
     RequestCancelled,
     RequestTimeout,
     ServerError,
-    ServiceUnavailable,
 )
 from fairlead.http.clock import CLOCK
 from fairlead.http.head import Head, check_partial, read_any, read_plain, read_unusual, request_id_of, too_large
@@ -47,9 +45,6 @@ REQUESTS_PER_TURN = 32
 
 WRITE_AT_ONCE = 65536
 """Bytes of a response that is written by itself: collecting many of them would fill the memory before the peer can hold it up."""
-
-# A request line that needs no second look: a known method, a target in origin form of visible ASCII without "#" (RFC 9112 §3.2).
-_USUAL_LINE = re.compile(rb'(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!-"$-~]*) HTTP/1\.1(?=\r\n)').match
 
 
 class HttpConnection(Link):
@@ -89,12 +84,14 @@ class HttpConnection(Link):
         super().connection_made(transport)
         shared = self.shared
         shared.connections.add(self)
-        if shared.limits.max_connections and len(shared.connections) > shared.limits.max_connections:
-            self.refuse(ServiceUnavailable("Too many connections", retry_after=1))
+        refusal = shared.admission.enter(self)
+        if refusal is not None:
+            self.refuse(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self.shared.connections.discard(self)
+        self.shared.admission.leave(self)
         self.shared.changed()
         if self._info is not None:
             self._info.lost = True
@@ -142,7 +139,7 @@ class HttpConnection(Link):
                 return
             data, self._buffer = self._buffer + data, b""
         shared = self.shared
-        draining = shared.draining
+        draining, usual_line = shared.draining, shared.usual_line
         out = self._out = []
         position, size = 0, len(data)
         try:
@@ -151,7 +148,7 @@ class HttpConnection(Link):
                 if end < 0:
                     self._keep_partial_head(data[position:])
                     break
-                found = _USUAL_LINE(data, position)
+                found = usual_line(data, position)
                 if found is not None:
                     line_end = found.end()
                     method, target = found.groups()
@@ -167,7 +164,7 @@ class HttpConnection(Link):
                 if head is None or head.block != block or end - position > self._max_head_bytes:
                     head = self._read_head(data[position:line_end], block)
                 if found is None or head.version != "1.1":
-                    method, target, head = read_unusual(data[position:line_end], block, head, shared.limits.max_header_fields)
+                    method, target, head = read_unusual(data[position:line_end], block, head, shared.limits)
                 position = end + 4
                 request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
                 request.id = request_id_of(head)
@@ -247,7 +244,7 @@ class HttpConnection(Link):
     def _read_head(self, line: bytes, block: bytes) -> Head:
         limits = self.shared.limits
         if len(line) + len(block) > limits.max_head_bytes:
-            raise too_large(line, limits.max_head_bytes)
+            raise too_large(line, limits)
         head = read_plain(block, limits.max_header_fields)
         if head is None:
             return read_any(line, block, limits.max_header_fields)
@@ -256,7 +253,7 @@ class HttpConnection(Link):
 
     def _keep_partial_head(self, rest: bytes) -> None:
         limits = self.shared.limits
-        check_partial(rest, limits.max_head_bytes)
+        check_partial(rest, limits)
         if self.state is not HEAD:
             self.state = HEAD
             self.deadline = CLOCK.now + limits.header_timeout_s
@@ -284,18 +281,12 @@ class HttpConnection(Link):
         self.handling = Handling(self, request, task)
         if self.state is not UPGRADED:
             self.state = HANDLING
-            if request._response is None:  # else `begin_stream` has lifted the deadline
-                self.deadline = CLOCK.now + self.handling_timeout_s
-
-    @property
-    def handling_timeout_s(self) -> float:
-        """How long the handler may wait from now on, or the client may take to send its body."""
-        limits = self.shared.limits
-        return limits.response_timeout_s if self.upload is None else limits.body_timeout_s
+            self.handling.renew_deadline()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         """The request that had waited is over: take up the next."""
         handling, self.handling = self.handling, None
+        self.shared.changed()
         failure = None if task.cancelled() else task.exception()
         if self.lost:
             return
@@ -355,7 +346,8 @@ class HttpConnection(Link):
 
     def begin_stream(self, request: Request[Any, Any], response: HTTPResponse) -> ResponseStream:
         """A response in pieces."""
-        self.deadline = inf  # a stream may take as long as it likes; a peer that doesn't read is the write time-out's matter
+        if self.upload is None or not self.upload.is_wanted:
+            self.deadline = inf  # a stream may take as long as it likes; a peer that doesn't read is the write time-out's matter
         return ResponseStream(ResponseSink(self, request), response)
 
     def cancelled(self, request: Request[Any, Any]) -> FairleadException | None:
@@ -383,7 +375,7 @@ class HttpConnection(Link):
             raise RequestCancelled("the client is gone")
         self.session = open_websocket(self, request, options)
         self.state, self.final = UPGRADED, True
-        self.deadline = self.write_deadline = inf
+        self.deadline = inf
         if self._paused:
             self.session.pause_writing()
         if not self.transport.is_reading():

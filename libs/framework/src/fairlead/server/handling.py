@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import FairleadException, RequestTimeout, ServiceUnavailable
@@ -28,19 +29,38 @@ class Handling:
         self.task = task
 
     def client_left(self) -> None:
-        """Nobody waits for the answer any more."""
-        self.task.cancel("the client is gone")
+        """Nobody waits for the answer any more: the route's policy says whether the handler is let finish."""
+        shared, route = self._connection.shared, self.request.route
+        if route is None or route.on_disconnect != "finish":
+            shared.runner.leave(self.task)
+
+    def renew_deadline(self) -> None:
+        """Begin the client's time while more of its body is wanted, else the handler's; an answer under way has no end."""
+        connection = self._connection
+        if connection.upload is not None and connection.upload.is_wanted:
+            connection.deadline = connection.upload.deadline
+        elif self.request._response is not None:
+            connection.deadline = inf
+        else:
+            connection.deadline = CLOCK.now + self._timeout_s
+
+    @property
+    def _timeout_s(self) -> float:
+        route = self.request.route
+        own: float | None = route.response_timeout_s if route is not None else None
+        return self._connection.shared.limits.response_timeout_s if own is None else own
 
     def expire(self) -> None:
         """Whose time is over: the client's who doesn't send on, or the handler's? One that ignores that is cut next time."""
         connection = self._connection
-        connection.deadline = CLOCK.now + connection.shared.limits.response_timeout_s
-        if connection.upload is not None and connection.transport.is_reading():
+        if connection.upload is not None and connection.upload.is_wanted:
             connection.upload.fail(RequestTimeout("The body did not arrive in time"))
+            self.renew_deadline()
         elif self._timed_out:
             connection.abort()
         else:
             self._timed_out = True
+            connection.deadline = CLOCK.now + self._timeout_s
             self.task.cancel("the response took too long")
 
     def report(self, failure: BaseException | None) -> None:

@@ -5,14 +5,14 @@ peer that reads slowly, cuts one that reads nothing, and closes so that what was
 
 States, and what the deadline means in each:
 
-    IDLE        nothing has come since the last response          keep-alive time-out: close
+    IDLE        nothing has come since the last response          keep-alive (at first: first byte) time-out: close
     HEAD        a part of a head is in the buffer                 header time-out: 408
     BODY        the head is read, the body is being collected     body time-out: 408
     HANDLING    the handler waits for something; what the client  response time-out: 503, the handler is cancelled;
                 sends meanwhile (pipelining) is kept, bounded     body time-out while a streamed body comes: 408
     HELD        requests wait in the buffer: the client does not  none: the write time-out counts
                 read its answers, or others have their turn first
-    UPGRADED    a websocket has the transport                     its own sweep
+    UPGRADED    a websocket has the transport                     its own sweep, and the write time-out
     LINGERING   answered and half-closed; the rest of what the    two seconds, then the end
                 client is still sending is thrown away, because
                 closing at once would destroy the answer (RST)
@@ -85,7 +85,7 @@ class Link(asyncio.Protocol):
         self.final = final
         """The next answer is the last one."""
         self.lost = False
-        self.deadline = CLOCK.now + shared.limits.header_timeout_s
+        self.deadline = CLOCK.now + shared.limits.first_byte_timeout_s
         self.write_deadline = inf
         self._out: list[bytes] | None = None
         self._paused = False
@@ -194,12 +194,13 @@ class Link(asyncio.Protocol):
         self.transport.abort()
 
     def _expire_writing(self) -> None:
-        """Cut a peer that has read nothing since it was looked at last; one that reads slowly has another while."""
+        """Cut a peer that has read nothing, or too little, since it was looked at last; one that reads has another while."""
+        limits = self.shared.limits
         before, self._unread = self._unread, self.transport.get_write_buffer_size()
-        if self._unread >= before:
+        if before - self._unread < max(1, min(before, limits.min_read_rate * limits.write_timeout_s)):
             self.abort()
             return
-        again = CLOCK.now + self.shared.limits.write_timeout_s
+        again = CLOCK.now + limits.write_timeout_s
         if self._paused:
             self.write_deadline = again
         if self.state is CLOSING:

@@ -11,7 +11,8 @@ So a driver (see `fairlead.dispatch`) is stepped straight from `data_received`. 
 - *Cancellation.* `task.cancel()` can arrive while the request waits (an ordinary cancellation of what it awaits), between its first
   wait and the task's first step (the task passes it on), or, by misuse, after a request that never waited has ended (the spare is
   replaced, and no later request is hit). The spare's coroutine is started before its task is made: one that was never started
-  would end without having seen the cancellation, and the request with it.
+  would end without having seen the cancellation, and the request with it. When it is the client that has left (`leave`), the
+  handler sees `RequestCancelled`, a kind of `CancelledError`, and so can tell the two.
 
 Rejected: eager tasks (`asyncio.eager_task_factory`, Python ≥ 3.12) do the same for the price of a task object per request, and
 uvloop has them only from 3.12 on.
@@ -26,6 +27,7 @@ from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from typing import Any
 
+from fairlead.errors import RequestCancelled
 from fairlead.request import DONE, Request
 
 Driver = Generator[Any, Any, None]
@@ -35,13 +37,14 @@ Finished = Callable[[asyncio.Task[None]], None]
 class _Spare:
     """A driver, the task that may take it over, and what it shall take over."""
 
-    __slots__ = ("context", "driver", "task", "waits_for", "wake")
+    __slots__ = ("client_left", "context", "driver", "task", "waits_for", "wake")
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
         self.driver = driver
         self.wake: asyncio.Future[None] = loop.create_future()
         self.context: Context | None = None
         self.waits_for: Any = None
+        self.client_left = False
         coroutine = _run_request(self)
         coroutine.send(None)
         self.task = loop.create_task(coroutine, context=Context())
@@ -55,7 +58,7 @@ class Runner:
     def __init__(self, make_driver: Callable[[], Driver], loop: asyncio.AbstractEventLoop) -> None:
         self._make_driver = make_driver
         self._loop = loop
-        self.in_flight: dict[asyncio.Task[None], None] = {}
+        self.in_flight: dict[asyncio.Task[None], _Spare] = {}
         self._renew()
 
     def _renew(self) -> None:
@@ -86,11 +89,16 @@ class Runner:
         spare.context, spare.waits_for = context, yielded
         if not spare.wake.done():
             spare.wake.set_result(None)
-        self.in_flight[task] = None
+        self.in_flight[task] = spare
         task.add_done_callback(self._forget)
         task.add_done_callback(finished)
         self._renew()
         return task
+
+    def leave(self, task: asyncio.Task[None]) -> None:
+        """Cancel a request in flight because its client is gone: what it waits for raises `RequestCancelled`."""
+        self.in_flight[task].client_left = True
+        task.cancel("the client is gone")
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self.in_flight.pop(task, None)
@@ -118,11 +126,19 @@ def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
     context, driver, waits_for = spare.context, spare.driver, spare.waits_for
     assert context is not None
     if cancelled is not None and (waits_for is None or not waits_for.cancel(*cancelled.args)):
-        waits_for = context.run(driver.throw, cancelled)
+        waits_for = context.run(driver.throw, _reason(spare, cancelled))
     while waits_for is not DONE:
         try:
             value = yield waits_for
         except BaseException as exc:
-            waits_for = context.run(driver.throw, exc)
+            waits_for = context.run(driver.throw, _reason(spare, exc))
         else:
             waits_for = context.run(driver.send, value)
+
+
+def _reason(spare: _Spare, error: BaseException) -> BaseException:
+    """What the handler is to see of a cancellation."""
+    if spare.client_left and isinstance(error, asyncio.CancelledError):
+        spare.client_left = False  # a later cancellation has another reason
+        return RequestCancelled("the client is gone")
+    return error

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fairlead.http.clock import CLOCK
+from fairlead.http.head import usual_line
 from fairlead.http.limits import Limits
 from fairlead.request import current_request
+from fairlead.server.admission import Admission
 from fairlead.server.application import Application
 from fairlead.server.connection import HttpConnection
 from fairlead.server.runner import Runner
@@ -32,6 +34,7 @@ class Shared:
     """What all connections of a server have in common."""
 
     __slots__ = (
+        "admission",
         "app",
         "application",
         "connections",
@@ -41,6 +44,7 @@ class Shared:
         "refused",
         "runner",
         "told_of_drain",
+        "usual_line",
         "waiter",
         "websocket_stats",
     )
@@ -52,6 +56,8 @@ class Shared:
         self.loop = loop
         self.runner = Runner(application.driver, loop)
         self.connections: set[HttpConnection] = set()
+        self.admission = Admission(limits, self.connections)
+        self.usual_line = usual_line(limits.max_target_bytes)
         self.draining = False
         self.refused: dict[int, int] = {}
         self.told_of_drain: set[Callable[[], None]] = set()
@@ -68,7 +74,7 @@ class Shared:
         return TappedConnection(self, taps)
 
     def changed(self) -> None:
-        """A connection has ended: wake the drain."""
+        """A connection or a request has ended: wake the drain."""
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
@@ -151,10 +157,10 @@ class Server:
                 expired.append(connection)
         for connection in expired:
             try:
-                if connection.session is not None:
-                    connection.session.sweep(self.shared.loop.time())
-                else:
+                if connection.session is None or connection.write_deadline <= now:
                     connection.expire()
+                else:
+                    connection.session.sweep(self.shared.loop.time())
             except Exception:
                 logger.exception("a connection could not be ended at its deadline: it is cut")
                 connection.abort()
@@ -223,7 +229,7 @@ class Server:
     async def _wait_until_ended(self, deadline: float) -> bool:
         assert self.shared is not None
         shared, loop = self.shared, self.shared.loop
-        while not all(connection.is_ended for connection in shared.connections):
+        while shared.runner.in_flight or not all(connection.is_ended for connection in shared.connections):
             left = deadline - loop.time()
             if left <= 0:
                 return False

@@ -35,6 +35,7 @@ def open_websocket(connection: HttpConnection, request: Request[Any, Any], optio
         ping_interval_s=options["ping_interval_s"],
         ping_timeout_s=options["ping_timeout_s"],
         close_timeout_s=options["close_timeout_s"],
+        frame_timeout_s=options["frame_timeout_s"],
         stats=shared.websocket_stats,
     )
     fields = [("x-request-id", request.id)] if shared.limits.request_id_header else []

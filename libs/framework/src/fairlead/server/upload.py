@@ -7,6 +7,11 @@ reader raises what happened.
 
 A client that sends `Expect: 100-continue` is told to go on when its body is wanted and not before: a body that is refused, or for
 which there is no route, never travels.
+
+A body has two clocks, which run only while it is wanted: a handler that reads slowly costs its client nothing. One is the body
+time-out: for the whole body when it is collected, from piece to piece when it is a stream, which may take as long as it likes. The
+other is the minimum rate, on average after a grace: a body that drips, a byte a minute, would hold a stream for ever. A route on
+which both sides talk for as long as they like says `body_timeout_s=0`, and has neither.
 """
 
 from __future__ import annotations
@@ -21,6 +26,9 @@ from fairlead.request import Request
 from fairlead.server.body import BodyReader
 from fairlead.server.link import BODY
 from fairlead.streaming import RequestStream
+
+MIN_RATE_GRACE_S = 5.0
+"""What a client may lag behind the minimum rate: slow starts and short stalls are no attack (the precedent is Kestrel's)."""
 
 if TYPE_CHECKING:
     from fairlead.server.connection import HttpConnection
@@ -46,16 +54,33 @@ def begin_upload(connection: HttpConnection, request: Request[Any, Any], data: b
 class Upload:
     """What is left to read of one body, and whose it is. The connection's `upload` until the body has ended or failed."""
 
-    __slots__ = ("_awaits_continue", "_connection", "_reader", "request")
+    __slots__ = (
+        "_awaits_continue",
+        "_connection",
+        "_ends_at",
+        "_paused_at",
+        "_reader",
+        "_received",
+        "_since",
+        "_timeout_s",
+        "request",
+    )
 
     def __init__(self, connection: HttpConnection, request: Request[Any, Any], route: Any, *, has_begun: bool) -> None:
         head, limits = request.head, connection.shared.limits
-        limit = limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
+        limit = route.max_body_bytes
+        if limit is None:
+            limit = limits.upload_limit if route.stream else limits.max_body_bytes
         if head.length > limit:
             raise PayloadTooLarge(f"The body passes {limit} bytes")
         self._connection = connection
         self._reader = BodyReader(head, limit)
         self._awaits_continue = head.expects_continue and not has_begun
+        self._timeout_s = (limits.body_timeout_s if route.body_timeout_s is None else route.body_timeout_s) or inf
+        self._received = 0
+        self._since = CLOCK.now
+        self._ends_at = CLOCK.now + self._timeout_s
+        self._paused_at: float | None = CLOCK.now if self._awaits_continue else None
         self.request = request
 
     def begin(self, *, stream: bool) -> bool:
@@ -63,8 +88,8 @@ class Upload:
         connection, request = self._connection, self.request
         if not stream:
             connection.state = BODY
-            connection.deadline = CLOCK.now + connection.shared.limits.body_timeout_s
             self.want()
+            connection.deadline = self.deadline
             return True
         connection.final |= connection.shared.draining
         request.stream = self._reader.stream = RequestStream(limit=self._reader.limit, resume=self.want)
@@ -78,9 +103,28 @@ class Upload:
         if self._awaits_continue:
             self._awaits_continue = False
             self._connection.send(CONTINUE)
+        if self._paused_at is not None:
+            self._since += CLOCK.now - self._paused_at
+            self._ends_at = CLOCK.now + self._timeout_s
+            self._paused_at = None
+            if self._connection.handling is not None:
+                self._connection.handling.renew_deadline()
         transport = self._connection.transport
         if not transport.is_reading():
             transport.resume_reading()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is the client's turn: it was told to send, and the handler can take more."""
+        return self._paused_at is None
+
+    @property
+    def deadline(self) -> float:
+        """Until when more of a body that is wanted must have come."""
+        rate = self._connection.shared.limits.min_body_rate
+        if not rate or self._ends_at == inf:
+            return self._ends_at
+        return min(self._ends_at, self._since + MIN_RATE_GRACE_S + self._received / rate)
 
     def send_no_continue(self) -> None:
         """The answer has begun: a 100 would stand in the middle of it."""
@@ -89,6 +133,7 @@ class Upload:
     def receive(self, data: bytes) -> bytes | None:
         """Take a part of the body. The bytes after the message, if it was answered; None to wait."""
         connection, reader = self._connection, self._reader
+        self._received += len(data)
         try:
             wants_more, rest = reader.feed(data)
         except FairleadException as exc:
@@ -100,14 +145,19 @@ class Upload:
             return None
         if reader.ended:
             connection.upload = None
-        if reader.stream is not None:
-            if connection.deadline is not inf:  # a stream may take as long as it likes, as long as it comes
-                connection.deadline = CLOCK.now + connection.handling_timeout_s
-            if not wants_more:
-                connection.transport.pause_reading()
-            connection.keep(rest)
+        if reader.stream is None:
+            if reader.ended:
+                return self._conclude(rest)
+            connection.deadline = self.deadline
             return None
-        return self._conclude(rest) if reader.ended else None
+        self._ends_at = CLOCK.now + self._timeout_s
+        if not wants_more:
+            self._paused_at = CLOCK.now
+            connection.transport.pause_reading()
+        assert connection.handling is not None
+        connection.handling.renew_deadline()
+        connection.keep(rest)
+        return None
 
     def _conclude(self, rest: bytes) -> bytes | None:
         """The body was collected: run the handler."""

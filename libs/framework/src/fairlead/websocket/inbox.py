@@ -71,6 +71,7 @@ class Inbox:
         "_max_queue",
         "_need",
         "_outbox",
+        "_partial_since",
         "_prefix",
         "_sink",
         "_stats",
@@ -89,6 +90,7 @@ class Inbox:
         self._stats = stats
         self._max_queue = max_queue
         self._prefix: TextPrefix | None = None  # of the text at the buffer's beginning, when it has come in part
+        self._partial_since: float | None = None  # of the frame at the buffer's beginning, since `partial_s` saw it first
         self._need = HEADER_BYTES  # so long must the buffer be before it is worth looking at again
         self.buffer = bytearray()
         """What was read and not yet cut."""
@@ -158,6 +160,15 @@ class Inbox:
             self._is_paused = False
             self._transport.resume_reading()
 
+    def partial_s(self, now: float) -> float:
+        """For how many seconds a frame has been half sent, as far as the calls of this, one a second, can tell; 0.0 for none."""
+        if not self.buffer or self.is_held:
+            self._partial_since = None
+            return 0.0
+        if self._partial_since is None:
+            self._partial_since = now
+        return now - self._partial_since
+
     def _cut(self) -> None:
         """Take whole frames off the front of the buffer until none is left or the inbox is held."""
         buffer = self.buffer
@@ -205,7 +216,9 @@ class Inbox:
                     self.hold()
                     self._loop.call_soon(self.go_on)
             at = stop
-        del buffer[:at]
+        if at:
+            del buffer[:at]
+            self._partial_since = None
         self._need = need
 
     def _check_part(self, first: int, start: int) -> None:

@@ -58,8 +58,8 @@ class Websocket:
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_burst", "_close_deadline", "_compresses", "_extensions", "_general", "_heartbeat", "_inbox",
-        "_is_lost", "_is_shut", "_loop", "_max_short", "_max_size", "_queue", "_transport", "close_code",
+        "__weakref__", "_burst", "_close_deadline", "_compresses", "_extensions", "_frame_timeout_s", "_general", "_heartbeat",
+        "_inbox", "_is_lost", "_is_shut", "_loop", "_max_short", "_max_size", "_queue", "_transport", "close_code",
         "close_reason", "close_timeout_s", "finished", "is_deaf", "is_direct", "open", "outbox", "request", "stats", "subprotocol",
     )
     # fmt: on
@@ -75,6 +75,7 @@ class Websocket:
         ping_interval_s: float | None = 20.0,
         ping_timeout_s: float | None = 20.0,
         close_timeout_s: float = 10.0,
+        frame_timeout_s: float = 20.0,
         stats: WebsocketStats | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -104,6 +105,7 @@ class Websocket:
         """The code of the close frame that began the end, ours or the peer's; 1006 without one; None while open."""
         self.close_reason: str | None = None
         self.close_timeout_s = close_timeout_s
+        self._frame_timeout_s = frame_timeout_s
         self._close_deadline: float | None = None
         self._is_lost = False
         self._is_shut = False  # our sending side has ended
@@ -364,11 +366,16 @@ class Websocket:
         self._inbox.go_on()
 
     def sweep(self, now: float) -> None:
-        """Ping, give up on a peer that does not answer, cut a closing that takes too long. `now` is the loop's time."""
+        """Ping, give up on a peer that does not answer or that leaves a frame half sent, cut a closing that takes too long.
+
+        `now` is the loop's time.
+        """
         heartbeat = self._heartbeat
         if self._close_deadline is not None:
             if now >= self._close_deadline:
                 self._transport.abort()
+        elif self._frame_timeout_s and self._inbox.partial_s(now) >= self._frame_timeout_s:
+            self.fail(CloseCode.POLICY_VIOLATION, "a frame took too long")
         elif self._inbox.is_held and not self.outbox.is_paused:
             heartbeat.postpone(now)  # the handler takes no messages, so that a pong could not be seen
         elif heartbeat.is_overdue(now):
