@@ -1,6 +1,16 @@
 """Messages to many websockets over many workers and pods: streams that are fanned out, and presence.
 
-Three nouns, each usable alone:
+`Channels` has named groups, and is what most applications want::
+
+    channels = Channels(RedisBackend(redis)).attach(app)
+
+    @app.websocket("/rooms/<name:str>")
+    async def room(request, ws, name):
+        async with channels.group(name).join(ws, after=request.args.get("after")):
+            async for text in ws:
+                await channels.group(name).broadcast({"text": text})
+
+Below it are three nouns, each usable alone, for streams that others write:
 
 - A `Fanout` holds the subscriptions of one worker. What is published to it reaches each of them through the bounded
   queue of its connection; who can't keep up is closed with 1013 and may resume from the last id that it has seen.
@@ -27,18 +37,22 @@ Streams and counts come from a backend: `RedisBackend` where several workers or 
 
 from fairlead.channels.backoff import Backoff
 from fairlead.channels.fanout import Fanout, Recipient, Subscription
+from fairlead.channels.group import Group
 from fairlead.channels.history import History
 from fairlead.channels.memory import MemoryBackend
 from fairlead.channels.presence import Presence, Tally
 from fairlead.channels.publication import Publication
 from fairlead.channels.reader import ReaderState, StreamReader
 from fairlead.channels.stream import Entry, Extent, Stream, StreamPosition, StreamUnavailable
+from fairlead.channels.switchboard import Channels
 
 __all__ = [
     "Backoff",
+    "Channels",
     "Entry",
     "Extent",
     "Fanout",
+    "Group",
     "History",
     "MemoryBackend",
     "Presence",

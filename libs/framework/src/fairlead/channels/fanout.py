@@ -85,17 +85,27 @@ class Fanout:
         """How many subscriptions there are."""
         return len(self._subscriptions)
 
-    def subscribe(self, client: Websocket | Recipient, after: StreamPosition | None = None) -> Subscription:
+    def subscribe(
+        self,
+        client: Websocket | Recipient,
+        after: StreamPosition | None = None,
+        *,
+        older: Iterable[Publication] = (),
+        newest: int = 0,
+    ) -> Subscription:
         """Send to a client what is published from now on or, with `after`, from that position on.
+
+        `older` are messages up to `after` that the history does not hold any more; without `after`, `newest` is how many of
+        the last messages the client is sent first.
 
         A websocket's bound and policy are those of its `SendQueue`: make one before, where they are not to be the usual
         ones (256 messages, then 1013).
         """
         recipient = SendQueue.of(client) if isinstance(client, Websocket) else client
         subscription = Subscription(self, recipient)
-        backlog = () if after is None else self.history.after(after)
+        backlog = self.history.newest(newest) if after is None else self.history.after(after)
         if backlog is not None:
-            recipient.put_backlog(backlog)
+            recipient.put_backlog((*older, *backlog))
         elif self.history.is_started:  # else the reader's start interrupts everybody anyway
             subscription.notify(GAP, self._gap_notice)
         self._subscriptions[subscription] = None

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
+from fairlead.channels.line import DATA, MESSAGE_ID, Counted, Heard, Joined, Posting, Said
 from fairlead.channels.stream import BEGINNING, Entry, Extent, StreamPosition
 
 
@@ -22,6 +23,7 @@ class MemoryBackend:
         self._clock = clock
         self._streams: dict[str, MemoryStream] = {}
         self._boards: dict[str, _Board] = {}
+        self._lines: set[MemoryLine] = set()
 
     def stream(self, name: str) -> MemoryStream:
         """The stream of this name."""
@@ -29,9 +31,33 @@ class MemoryBackend:
             self._streams[name] = MemoryStream(name, clock=self._clock)
         return self._streams[name]
 
-    def tally(self, name: str) -> MemoryTally:
-        """A new member of the tally of this name."""
-        return MemoryTally(name, self._boards.setdefault(name, _Board()))
+    def tally(self, name: str, *, group: str | None = None) -> MemoryTally:
+        """A new member of the tally of this name, whose changes are told in `group` as well."""
+        board = self._boards.setdefault(name, _Board())
+        if group is not None:
+            board.tell = lambda: self._say(Counted(group))
+        return MemoryTally(name, board)
+
+    def line(self) -> MemoryLine:
+        """A new line."""
+        return MemoryLine(self._lines)
+
+    async def publish(self, name: str, posting: Posting) -> StreamPosition:
+        """Append to the stream, and say it; `keep_s` means nothing here, where everything ends with the process."""
+        stream = self.stream(name)
+        if posting.is_repeat:
+            for entry in await stream.newest(posting.max_entries):
+                if entry.fields[MESSAGE_ID] == posting.message_id:
+                    return entry.position
+        previous = (await stream.extent()).last
+        fields = {MESSAGE_ID: posting.message_id, DATA: posting.data}
+        position = await stream.append(fields, max_entries=posting.max_entries)
+        self._say(Said(name, previous, Entry(position, fields)))
+        return position
+
+    def _say(self, heard: Said | Counted) -> None:
+        for line in self._lines:
+            line.take(heard)
 
 
 class MemoryStream:
@@ -66,6 +92,10 @@ class MemoryStream:
         """The newest entries, oldest first."""
         return list(self._entries)[-count:]
 
+    async def since(self, after: StreamPosition, count: int) -> Sequence[Entry]:
+        """The entries after a position."""
+        return [entry for entry in self._entries if entry.position > after][:count]
+
     async def read(self, after: StreamPosition) -> Sequence[Entry]:
         """The entries after a position, as soon as there are any."""
         async with self._grown:
@@ -79,12 +109,14 @@ class _Board:
     def __init__(self) -> None:
         self.reports: dict[MemoryTally, int] = {}
         self.listeners: set[asyncio.Event] = set()
+        self.tell: Callable[[], None] = lambda: None
         self._published = 0
 
     def sum_up(self) -> int:
         total = sum(self.reports.values())
         if total != self._published:
             self._published = total
+            self.tell()
             for listener in self.listeners:
                 listener.set()
         return total
@@ -101,6 +133,8 @@ class MemoryTally:
     async def report(self, count: int) -> int:
         """Report this member's number, get the sum."""
         self._board.reports[self] = count
+        if count == 0:
+            del self._board.reports[self]
         return self._board.sum_up()
 
     async def leave(self) -> None:
@@ -120,3 +154,39 @@ class MemoryTally:
                 yield
         finally:
             self._board.listeners.discard(changed)
+
+
+class MemoryLine:
+    """A line in memory (see `fairlead.channels.line.Line`)."""
+
+    def __init__(self, lines: set[MemoryLine]) -> None:
+        self._lines = lines
+        self._names: set[str] = set()
+        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+
+    async def open(self) -> None:
+        """Take part."""
+        self._lines.add(self)
+
+    async def join(self, names: Collection[str]) -> None:
+        """Follow these groups."""
+        self._names.update(names)
+        for name in names:
+            self._heard.put_nowait(Joined(name))
+
+    async def leave(self, names: Collection[str]) -> None:
+        """Follow these no more."""
+        self._names.difference_update(names)
+
+    def take(self, heard: Said | Counted) -> None:
+        """Something was said."""
+        if heard.name in self._names:
+            self._heard.put_nowait(heard)
+
+    async def hear(self) -> Heard:
+        """What comes next."""
+        return await self._heard.get()
+
+    async def close(self) -> None:
+        """Take part no more."""
+        self._lines.discard(self)

@@ -51,7 +51,7 @@ class Presence:
     """The number of those who are here; `run` it as one task of the worker, `close` it when the worker stops.
 
     `on_change` is told the new number when it changes, joins and leaves of this worker included: at once, and then not again
-    for `pause_s`, or for longer where many are here.
+    for `pause_s`, or for longer where many are here. `due` is set whenever a report is due; several may share one event.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Presence:
         heartbeat_s: float = 1.0,
         pause_s: float = 0.05,
         backoff: Callable[[], Backoff] = Backoff,
+        due: asyncio.Event | None = None,
     ) -> None:
         self._tally = tally
         self._on_change = on_change
@@ -71,8 +72,15 @@ class Presence:
         self._here = 0
         self._elsewhere = 0
         self._shown = 0
-        self._due = asyncio.Event()
+        self._due = due or asyncio.Event()
+        self.is_due = True
+        """Whether the last report is out of date."""
         self._pause: asyncio.TimerHandle | None = None
+
+    @property
+    def here(self) -> int:
+        """How many of them are in this worker."""
+        return self._here
 
     @property
     def count(self) -> int:
@@ -94,6 +102,22 @@ class Presence:
             group.create_task(self._persist(self._report))
             group.create_task(self._persist(self._listen))
 
+    def hear_of_change(self) -> None:
+        """The sum has changed: report, and so learn it."""
+        self.is_due = True
+        self._due.set()
+
+    async def report(self) -> int:
+        """Report this worker's number once, and give the sum: for those who don't `run` it. Raises `StreamUnavailable`."""
+        here, self.is_due = self._here, False
+        try:
+            self._elsewhere = await self._tally.report(here) - here
+        except BaseException:
+            self.is_due = True
+            raise
+        self._show()
+        return self.count
+
     async def close(self) -> None:
         """Tell the others that this worker's connections are gone. Without it they learn of it when the report
         expires."""
@@ -107,10 +131,8 @@ class Presence:
     async def _report(self, backoff: Backoff) -> None:
         while True:
             self._due.clear()
-            here = self._here
-            self._elsewhere = await self._tally.report(here) - here
+            await self.report()
             backoff.reset()
-            self._show()
             await asyncio.sleep(self._pause_s)
             await self._until_due()
 
@@ -124,7 +146,7 @@ class Presence:
     async def _listen(self, backoff: Backoff) -> None:
         async for _ in self._tally.changes():
             backoff.reset()
-            self._due.set()
+            self.hear_of_change()
 
     async def _persist(self, attempt: Callable[[Backoff], Awaitable[None]]) -> None:
         backoff = self._make_backoff()
@@ -139,7 +161,7 @@ class Presence:
 
     def _move(self, step: int) -> None:
         self._here += step
-        self._due.set()
+        self.hear_of_change()
         self._show()
 
     def _show(self) -> None:

@@ -13,16 +13,17 @@ a hash tag, as clusters need it, and expire with the last member.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from fairlead.channels.stream import BEGINNING, Entry, Extent, StreamPosition, StreamUnavailable
+from fairlead.channels.line import Posting
+from fairlead.channels.redis_errors import guarded, text
+from fairlead.channels.redis_line import PUBLISH, RedisLine, posting_arguments
+from fairlead.channels.stream import BEGINNING, Entry, Extent, StreamPosition
 
 BLOCK_S: Final = 2.0
 """How long one blocking read waits. Only to notice a dead connection: an entry ends the wait at once."""
@@ -59,7 +60,7 @@ for _, key in ipairs(KEYS) do
 end
 if tonumber(redis.call('GET', published) or 0) ~= sum then
   redis.call('SET', published, sum, 'PX', ttl_ms * 2)
-  redis.call('PUBLISH', ARGV[4], '')
+  redis.call('PUBLISH', ARGV[4], 'p')
 end
 return sum
 """
@@ -70,14 +71,25 @@ class RedisBackend:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
+        self._publish = client.register_script(PUBLISH)
 
     def stream(self, name: str) -> RedisStream:
         """The stream at the key `name`."""
         return RedisStream(self._client, name)
 
-    def tally(self, name: str, *, ttl_s: float = TTL_S) -> RedisTally:
-        """A new member of the tally `name`."""
-        return RedisTally(self._client, name, ttl_s=ttl_s)
+    def tally(self, name: str, *, group: str | None = None, ttl_s: float = TTL_S) -> RedisTally:
+        """A new member of the tally `name`, whose changes are told on a channel of its own, or in `group`."""
+        return RedisTally(self._client, name, channel=group, ttl_s=ttl_s)
+
+    def line(self) -> RedisLine:
+        """A new line: a pub/sub connection."""
+        return RedisLine(self._client)
+
+    async def publish(self, name: str, posting: Posting) -> StreamPosition:
+        """XADD and PUBLISH in one script."""
+        with guarded():
+            added = await self._publish(keys=[name], args=posting_arguments(posting))
+        return _position(added)
 
 
 class RedisStream:
@@ -89,13 +101,13 @@ class RedisStream:
 
     async def append(self, fields: Mapping[str, str], *, max_entries: int | None = None) -> StreamPosition:
         """XADD; with `max_entries`, approximate trimming."""
-        with _guarded():
+        with guarded():
             added: Any = await self._client.xadd(self.name, dict(fields.items()), maxlen=max_entries)
         return _position(added)
 
     async def extent(self) -> Extent:
         """XINFO STREAM; a missing key is an empty stream."""
-        with _guarded():
+        with guarded():
             try:
                 info = await self._client.xinfo_stream(self.name)
             except ResponseError as error:
@@ -111,13 +123,19 @@ class RedisStream:
 
     async def newest(self, count: int) -> Sequence[Entry]:
         """XREVRANGE, oldest first."""
-        with _guarded():
+        with guarded():
             entries: Any = await self._client.xrevrange(self.name, count=count)
         return [_entry(item) for item in reversed(entries)]
 
+    async def since(self, after: StreamPosition, count: int) -> Sequence[Entry]:
+        """XRANGE."""
+        with guarded():
+            entries: Any = await self._client.xrange(self.name, min=f"({after}", count=count)
+        return [_entry(item) for item in entries]
+
     async def read(self, after: StreamPosition) -> Sequence[Entry]:
         """XREAD BLOCK; nothing when no entry came for `BLOCK_S`."""
-        with _guarded():
+        with guarded():
             answer = await self._client.xread({self.name: str(after)}, count=BATCH, block=int(BLOCK_S * 1000))
         batches: Any = answer.values() if isinstance(answer, dict) else [batch for _, batch in answer]
         return [_entry(item) for batch in batches for item in batch]
@@ -127,18 +145,18 @@ class RedisTally:
     """One member of a tally in Redis (see `fairlead.channels.Tally`); its name is drawn, a restarted worker is
     another member."""
 
-    def __init__(self, client: Redis, name: str, *, ttl_s: float = TTL_S) -> None:
+    def __init__(self, client: Redis, name: str, *, channel: str | None = None, ttl_s: float = TTL_S) -> None:
         self.name = name
         self._client = client
         self._member = secrets.token_hex(8)
         self._ttl_ms = int(ttl_s * 1000)
         self._keys = [f"presence:{{{name}}}:{part}" for part in ("reports", "deadlines", "published")]
-        self._channel = f"presence:{{{name}}}"
+        self._channel = channel if channel is not None else f"presence:{{{name}}}"
         self._script = client.register_script(_REPORT)
 
     async def report(self, count: int) -> int:
         """Report this member's number, get the sum over all whose reports are valid."""
-        with _guarded():
+        with guarded():
             total = await self._script(keys=self._keys, args=[self._member, count, self._ttl_ms, self._channel])
         return int(total)
 
@@ -150,11 +168,11 @@ class RedisTally:
         """Yields once when subscribed, and then whenever the sum has changed."""
         pubsub = self._client.pubsub(ignore_subscribe_messages=True)
         try:
-            with _guarded():
+            with guarded():
                 await pubsub.subscribe(self._channel)
             yield
             while True:
-                with _guarded():
+                with guarded():
                     message = await pubsub.get_message(timeout=BLOCK_S)
                 if message is not None:
                     yield
@@ -162,32 +180,10 @@ class RedisTally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Around every call of redis-py: its errors become `StreamUnavailable`, and a cancellation is never lost in it.
-
-    Whatever redis-py raises means for a caller: not now. A full, read-only or loading server is no better than none.
-    Sending goes through `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes in the same turn as
-    its result; a loop that reads for ever would then survive its own end.
-    """
-    task = asyncio.current_task()
-    cancellations = task.cancelling() if task is not None else 0
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StreamUnavailable(f"{type(error).__name__}: {error}") from error
-    if task is not None and task.cancelling() > cancellations:
-        raise asyncio.CancelledError
-
-
 def _position(raw: bytes | str) -> StreamPosition:
-    return StreamPosition.parse(_text(raw))
+    return StreamPosition.parse(text(raw))
 
 
 def _entry(item: Any) -> Entry:
     raw_id, raw_fields = item
-    return Entry(_position(raw_id), {_text(name): _text(value) for name, value in raw_fields.items()})
-
-
-def _text(raw: bytes | str) -> str:
-    return raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
+    return Entry(_position(raw_id), {text(name): text(value) for name, value in raw_fields.items()})

@@ -87,5 +87,8 @@ class Stream(Protocol):
     async def newest(self, count: int) -> Sequence[Entry]:
         """The newest `count` entries, oldest first."""
 
+    async def since(self, after: StreamPosition, count: int) -> Sequence[Entry]:
+        """The first `count` entries after a position that are there now, oldest first."""
+
     async def read(self, after: StreamPosition) -> Sequence[Entry]:
         """The next entries after a position; waits a while when there are none, and may then give none."""
