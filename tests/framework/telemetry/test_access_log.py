@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairlead.telemetry.access_log import AccessLog
+from fairlead.telemetry.line_writer import LineWriter
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import RequestMetrics
 from fairlead.telemetry.observer import compose
@@ -67,12 +68,12 @@ def test_the_timestamp_is_that_of_the_renderer(
 @given(st.binary(min_size=1), st.binary(min_size=1, max_size=20), st.booleans())
 def test_any_target_gives_one_line(make_request: MakeRequest, target: bytes, method: bytes, with_query: bool) -> None:
     """Whatever the peer sent as path and method, one valid line comes out, without control characters (SEC-A05)."""
-    taken: list[bytes] = []
-    stream = LogStream(IDENTITY, "json", None, JsonRenderer(IDENTITY))
-    stream.writer = type("Writer", (), {"write": staticmethod(taken.append)})()
+    writer = LineWriter(-1)
+    stream = LogStream(IDENTITY, "json", writer, JsonRenderer(IDENTITY))
+    writer.is_awake = True  # nobody is to take it from here
     AccessLog(stream, with_query=with_query).observe(make_request(target, method=method, route=None), 400, 0, 0.001)
-    (line,) = taken
-    text = line.decode()
+    text = "".join(writer.lane)
+    assert text.count("\n") == 1
     assert json.loads(text)["event"] == "request"
     assert escape(text[:-1]) == text[:-1]
 
@@ -190,12 +191,19 @@ def test_constants_are_bounded(json_log: Recorded, make_request: MakeRequest) ->
 
 def test_the_observer_is_what_is_on(json_log: Recorded, make_request: MakeRequest) -> None:
     """Nothing on: None, and the server looks for nothing. One on: that one itself. Both: both are told."""
-    metrics, access_log = RequestMetrics(), AccessLog(json_log.stream)
+    metrics = RequestMetrics()
+    access_log = AccessLog(json_log.stream, metrics=metrics)
     assert compose() is None
-    assert compose(metrics) == metrics.observe
-    assert compose(access_log=access_log) is access_log.observe
-    both: Callable[..., None] | None = compose(metrics, access_log)
-    assert both is not None
-    both(make_request(), 200, 13, 0.001)
+    counting: Callable[..., None] | None = compose(metrics)
+    assert counting is not None
+    counting(make_request(), 200, 10, 0.001)
+    assert compose(metrics, access_log) is compose(access_log=access_log) is access_log.observe
+    access_log.observe(make_request(), 200, 13, 0.001)
     assert [line["status"] for line in json_log.lines()] == [200]
-    assert metrics.collect()["http_server_response_body_size_bytes"]["series"][0][1] == [13, 1]
+    assert metrics.collect()["http_server_response_body_size_bytes"]["series"][0][1] == [23, 2]
+
+
+def test_an_access_log_counts_in_its_own_metrics(json_log: Recorded) -> None:
+    """Metrics that nothing would be counted in are a mistake, and found at once."""
+    with pytest.raises(ValueError, match="not the access log's"):
+        compose(RequestMetrics(), AccessLog(json_log.stream))

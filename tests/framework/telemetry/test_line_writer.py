@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -78,20 +79,67 @@ def test_one_thread_writes(pipe: Pipe) -> None:
 
 def test_a_notice_that_is_lost_is_repeated(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stdout closes again before it could be told what is missing: the number is kept for the next time."""
-    outcomes = iter([True, False, True, True])
+    outcomes = iter([None, len(b"b\ndropped 4\n")])
     written: list[bytes] = []
 
-    def write_piece(writer: LineWriter, piece: bytes) -> bool:
+    def write_piece(writer: LineWriter, piece: bytes) -> int | None:
         written.append(piece)
         return next(outcomes)
 
     monkeypatch.setattr(LineWriter, "_write_piece", write_piece)
     writer = LineWriter(pipe.writer, notice=_notice)
-    writer._drop(3)
+    writer._drop(b"\n" * 3)
     for line in (b"a\n", b"b\n"):
         writer.write(line)
         assert writer.flush(10)
-    assert written == [b"a\n", b"dropped 3\n", b"b\n", b"dropped 3\n"]
+    assert written == [b"a\ndropped 3\n", b"b\ndropped 4\n"]
+    assert writer.dropped == 4
+
+
+def test_the_lane_is_written_in_order_by_who_fills_it(pipe: Pipe) -> None:
+    """What is put into the lane leaves when it is turned over, without a thread, and before lines that come later."""
+    writer = LineWriter(pipe.writer, gather_s=60)
+    writer.lane.extend(("one ", "line\n"))
+    writer.write(b"two\n")
+    writer.lane.extend(("three", "\n"))
+    writer.turn_over()
+    os.set_blocking(pipe.reader, False)
+    assert os.read(pipe.reader, 100) == b"one line\ntwo\nthree\n"
+    writer.close(10)
+
+
+def test_a_full_pipe_holds_up_nobody(pipe: Pipe) -> None:
+    """Turning the lane over writes what there is room for; the thread has the rest."""
+    fcntl.fcntl(pipe.writer, 1031, 4096)
+    writer = LineWriter(pipe.writer)
+    line = "x" * 99 + "\n"
+    for _ in range(200):
+        writer.lane.extend((line,))
+    writer.turn_over()
+    assert not writer._is_done
+    writer.awaken()
+    received = b""
+    while len(received) < 200 * 100:
+        received += os.read(pipe.reader, 65536)
+    assert received == line.encode() * 200
+    assert writer.dropped == 0
+
+
+def test_a_kernel_without_promises_leaves_it_to_the_thread(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux 6.4 pipes refuse to write without waiting: from then on the thread writes."""
+
+    def refuse(fd: int, buffers: list[bytes], offset: int, flags: int) -> int:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, "pwritev", refuse)
+    writer = LineWriter(pipe.writer, gather_s=60)
+    writer.lane.extend(("line\n",))
+    writer.turn_over()
+    assert not writer._is_prompt
+    writer.lane.extend(("more\n",))
+    writer.turn_over()
+    assert writer.flush(10)
+    assert pipe.read() == b"line\nmore\n"
 
 
 def test_a_full_stdout_costs_lines_not_time(pipe: Pipe) -> None:
@@ -189,11 +237,14 @@ def test_a_forked_child_writes_its_own_lines_only(pipe: Pipe, tmp_path: Path) ->
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=40).map(lambda text: text.replace(b"\n", b"") + b"\n"), max_size=30), st.integers(1, 60))
 def test_pieces_end_at_lines_and_fit(lines: list[bytes], max_bytes: int) -> None:
-    """Joined pieces are the lines; a piece is longer than the limit only when it is a single line (atomic writes)."""
-    pieces = list(line_writer._pieces(lines, max_bytes))
-    assert b"".join(piece for _, piece in pieces) == b"".join(lines)
-    assert sum(count for count, _ in pieces) == len(lines)
-    assert all(len(piece) <= max_bytes or count == 1 for count, piece in pieces)
+    """A piece ends at a line; it is longer than the limit only when it is a single line (atomic writes)."""
+    data, start = b"".join(lines), 0
+    while start < len(data):
+        end = line_writer._end_of_piece(data, start, max_bytes)
+        piece = data[start:end]
+        assert piece.endswith(b"\n")
+        assert len(piece) <= max_bytes or piece.count(b"\n") == 1
+        start = end
 
 
 def test_workers_that_share_a_pipe_do_not_mix_lines(pipe: Pipe, tmp_path: Path) -> None:

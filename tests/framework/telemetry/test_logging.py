@@ -317,7 +317,7 @@ def test_dropped_lines_are_told(capfd: pytest.CaptureFixture[str]) -> None:
     """When lines flow again, one of them says how many are missing."""
     stream = configure(service="catalog", format="json")
     assert stream.writer is not None
-    stream.writer._drop(7)
+    stream.writer._drop(b"\n" * 7)
     logging.getLogger("x").info("flows again")
     assert stream.flush(10)
     _, notice = _lines(capfd.readouterr().out)

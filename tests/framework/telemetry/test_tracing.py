@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairlead.request import Request
-from fairlead.telemetry.tracing import TraceContext, current_traceparent, parse_traceparent, trace_of
+from fairlead.telemetry.tracing import TraceContext, current_traceparent, parse_traceparent
 
 from .conftest import MakeRequest
 
@@ -56,13 +56,13 @@ def test_invalid_headers_are_ignored(header: str) -> None:
 
 def test_the_context_of_a_request(make_request: MakeRequest) -> None:
     """It is the one valid header's; none without one."""
-    assert trace_of(make_request(headers={"Traceparent": HEADER})) == TraceContext(TRACE, PARENT, is_sampled=True)
-    assert trace_of(make_request()) is None
+    assert make_request(headers={"Traceparent": HEADER}).trace == TraceContext(TRACE, PARENT, is_sampled=True)
+    assert make_request().trace is None
 
 
 def test_two_headers_are_none(make_request: MakeRequest) -> None:
     """A header that came twice is invalid."""
-    assert trace_of(make_request(headers={"traceparent": HEADER, "Traceparent": HEADER})) is None
+    assert make_request(headers={"traceparent": HEADER, "Traceparent": HEADER}).trace is None
 
 
 def test_what_to_send_along(make_request: MakeRequest, handling: Callable[[Request[Any, Any]], None]) -> None:

@@ -14,8 +14,9 @@ import inspect
 import logging
 import types
 from collections.abc import Callable, Generator
+from random import random
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.composition import result_of
 from fairlead.error_pages import error_response
@@ -34,6 +35,17 @@ logger = logging.getLogger("fairlead.dispatch")
 Observer = Callable[[Request[Any, Any], int, int, float], None]
 """`(request, status, body_bytes, duration_s)`, called once for each response."""
 
+
+class Tracer(Protocol):
+    """Begins the spans of requests; see `fairlead.telemetry`."""
+
+    share: float
+    """The share of the requests without a `traceparent` that `begin` is called for. Those with one always are."""
+
+    def begin(self, request: Request[Any, Any]) -> None:
+        """A request that may be traced is about to be handled, in its own context."""
+
+
 _ANSWERED_TWICE = "the handler returned a response after request.respond(): it is not sent"
 
 ErrorHandlers = dict[type[BaseException], ErrorHandler]
@@ -45,6 +57,7 @@ class Dispatcher:
     def __init__(self, app: Any, router: Router, errors: ErrorHandlers, *, debug: bool, error_format: str) -> None:
         self.app = app
         self.observer: Observer | None = None
+        self.tracer: Tracer | None = None
         self._router = router
         self._errors = errors
         self._blueprint_errors: dict[Any, ErrorHandlers] = {}
@@ -83,12 +96,16 @@ class Dispatcher:
     def _drive(self) -> Generator[Any, Any, None]:
         fixed, find = self._lookup()
         observe, enter = self.observer, current_request.set
+        begin = self.tracer.begin if self.tracer is not None else None
+        share = self.tracer.share if self.tracer is not None else 0.0
         started = 0.0
         while True:
             request = yield DONE
             enter(request)
             if observe is not None:
                 started = perf_counter()
+                if begin is not None and (random() < share or request.head.has_trace):
+                    begin(request)
             try:
                 routes = fixed.get(request.raw_method)
                 route = routes.get(request.target) if routes is not None else None
@@ -214,6 +231,8 @@ class Dispatcher:
 
     def _log(self, request: Request[Any, Any], exc: Exception) -> None:
         extra = {"method": request.method, "path": request.path}
+        if request.span is not None:
+            request.span.record(exc)
         if isinstance(exc, ServiceUnavailable):  # an outage meets every request: a line each, no traceback
             cause = exc.__cause__ or exc.__context__
             logger.warning("answered 503: %s", exc.message, extra={**extra, "cause": repr(cause) if cause is not None else ""})

@@ -24,6 +24,7 @@ from fairlead.http.forms import Parameters, decode_form, parse_pairs, parse_para
 from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
 from fairlead.http.head import Head, request_id_of
 from fairlead.http.headers import Headers
+from fairlead.http.trace_context import TraceContext, caller_trace
 from fairlead.streaming import RequestStream
 
 if TYPE_CHECKING:
@@ -68,6 +69,19 @@ class Exchange(Protocol):
         """Negotiate a websocket and answer 101. Raises the refusal, with its status, while nothing is written."""
 
 
+class RequestSpan(Protocol):
+    """What the tracer wants to hear of a request while it is handled; see `fairlead.telemetry`."""
+
+    def watch_messages(self, stats: Any) -> Any:
+        """The counters that the request's websocket shall count in."""
+
+    def watch_stream(self, sink: Any) -> Any:
+        """The sink that the pieces of its streamed response shall go to."""
+
+    def record(self, exc: BaseException) -> None:
+        """Handling it raised this."""
+
+
 class Request(Generic[AppT, CtxT]):
     """An HTTP request. Attribute names and meanings are Sanic's; each lazily computed one says what it may raise."""
 
@@ -96,9 +110,11 @@ class Request(Generic[AppT, CtxT]):
         "remote_addr",
         "route",
         "route_parameters",
+        "span",
         "spool",
         "stream",
         "target",
+        "trace",
     )
 
     app: AppT
@@ -135,6 +151,10 @@ class Request(Generic[AppT, CtxT]):
     """The client's address as trusted proxies give it; "" without any."""
     match_info: dict[str, Any]
     """The path parameters by name."""
+    trace: TraceContext | None
+    """The trace that the request belongs to: its own span's, or its caller's (`traceparent`); None without one."""
+    span: RequestSpan | None
+    """The span of a request that is being traced; None of all others."""
 
     def __init__(self, app: AppT, exchange: Exchange, raw_method: bytes, target: bytes, head: Head, body: bytes) -> None:
         self.app = app
@@ -459,5 +479,7 @@ _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "route": lambda request: None,
     "spool": lambda request: None,
     "remote_addr": lambda request: request.forwarded.get("for", ""),
+    "span": lambda request: None,
     "stream": lambda request: None,
+    "trace": lambda request: caller_trace(request.headers.getall("traceparent", ())) if request.head.has_trace else None,
 }

@@ -37,6 +37,7 @@ class Head:
         "chunked",
         "expects_continue",
         "has_request_id",
+        "has_trace",
         "keep_alive",
         "length",
         "ordinary",
@@ -56,6 +57,8 @@ class Head:
         self.upgrade = b""
         self.version = "1.1"
         self.has_request_id = True
+        self.has_trace = True
+        """Whether there may be a `traceparent`: who looks for it need not read the fields of requests without one."""
         self.ordinary = True
         """HTTP/1.1 and keep-alive: the response needs no connection field."""
 
@@ -126,6 +129,7 @@ def read_plain(block: bytes, max_fields: int) -> Head | None:
                 return None
             head.length = int(lengths[0])
     head.has_request_id = b"\r\nx-request-id:" in lower
+    head.has_trace = b"\r\ntraceparent:" in lower
     return head
 
 
@@ -260,6 +264,7 @@ def _judge(head: Head) -> None:
             raise ExpectationFailed("The only expectation met here is 100-continue")
         head.expects_continue = head.version == "1.1"  # RFC 9110 §10.1.1: ignored from an HTTP/1.0 client
     head.has_request_id = b"x-request-id" in fields
+    head.has_trace = b"traceparent" in fields
 
 
 def _check_host(hosts: list[bytes], version: str) -> None:

@@ -33,6 +33,7 @@ from fairlead.outbox.entry import CHANNEL, Entry
 from fairlead.outbox.outage import Outage
 from fairlead.outbox.session import RELEASED, TAKEOVER_INTERVAL_S, Session, open_session
 from fairlead.telemetry.metrics import registry
+from fairlead.telemetry.tracing import message_span, unobserved
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -96,9 +97,10 @@ class Relay:
         """Stand by or lead until cancelled; whatever fails is tried again."""
         while True:
             try:
-                async with open_session(self._database) as session:
-                    await self._stand_by(session)
-                    await self._lead(session)
+                with unobserved():
+                    async with open_session(self._database) as session:
+                        await self._stand_by(session)
+                        await self._lead(session)
             except Exception as error:
                 if _is_cancelled():  # leaving the session failed as well; that must not swallow the cancellation
                     raise asyncio.CancelledError from error
@@ -159,7 +161,9 @@ class Relay:
         """Add all entries or none; the answers are ids, or the error of an entry whose key is no stream."""
         pipeline = self._redis.pipeline(transaction=True)
         for entry in entries:
-            pipeline.xadd(entry.stream, entry.fields(), maxlen=self._max_stream_length, approximate=True)
+            with message_span("send", entry.stream, entry.traceparent) as traceparent:
+                fields = {**entry.fields(), "traceparent": traceparent}
+                pipeline.xadd(entry.stream, fields, maxlen=self._max_stream_length, approximate=True)
         return await pipeline.execute(raise_on_error=False)
 
 

@@ -348,7 +348,8 @@ class HttpConnection(Link):
         """A response in pieces."""
         if self.upload is None or not self.upload.is_wanted:
             self.deadline = inf  # a stream may take as long as it likes; a peer that doesn't read is the write time-out's matter
-        return ResponseStream(ResponseSink(self, request), response)
+        sink = ResponseSink(self, request)
+        return ResponseStream(sink if request.span is None else request.span.watch_stream(sink), response)
 
     def cancelled(self, request: Request[Any, Any]) -> FairleadException | None:
         """Why the handler was cancelled, as an answer; None when there is nobody to answer."""

@@ -1,6 +1,7 @@
 """A snapshot as text for Prometheus: format 0.0.4, or OpenMetrics 1.0 for a scraper that prefers it.
 
-The two differ less than they look: OpenMetrics names a counter's family without `_total`, and ends with `# EOF`.
+The two differ less than they look: OpenMetrics names a counter's family without `_total`, may give a bucket an exemplar (the
+trace of one request in it), and ends with `# EOF`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import inf, isfinite, isnan
 
-from fairlead.telemetry.snapshot import Family, Snapshot, Value
+from fairlead.telemetry.snapshot import Exemplar, Family, Snapshot, Value
 
 __all__ = ["OPENMETRICS", "PROMETHEUS", "negotiate", "render"]
 
@@ -40,17 +41,20 @@ def render(snapshot: Snapshot, content_type: str = PROMETHEUS) -> bytes:
         title = name.removesuffix("_total") if is_openmetrics and family["kind"] == "counter" else name
         lines.append(f"# HELP {title} {_escape_help(family['help'])}")
         lines.append(f"# TYPE {title} {family['kind']}")
-        lines += _samples(name, family)
+        lines += _samples(name, family, with_exemplars=is_openmetrics)
     if is_openmetrics:
         lines.append("# EOF")
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
-def _samples(name: str, family: Family) -> Iterator[str]:
+def _samples(name: str, family: Family, *, with_exemplars: bool) -> Iterator[str]:
+    found = family.get("exemplars", ()) if with_exemplars else ()
+    exemplars = {(tuple(values), bucket): exemplar for values, bucket, exemplar in found}
     for values, value in sorted(family["series"], key=lambda series: series[0]):
         labels = [f'{label}="{_escape_label(text)}"' for label, text in zip(family["labels"], values, strict=True)]
         if family["kind"] == "histogram":
-            yield from _histogram(name, labels, family["bounds"], value)
+            shown = [_exemplar(exemplars.get((tuple(values), bucket))) for bucket in range(len(family["bounds"]) + 1)]
+            yield from _histogram(name, labels, family["bounds"], value, shown)
         elif family["kind"] == "summary":
             assert isinstance(value, list)
             yield f"{name}_sum{_braces(labels)} {_number(value[0])}"
@@ -60,14 +64,21 @@ def _samples(name: str, family: Family) -> Iterator[str]:
             yield f"{name}{_braces(labels)} {_number(value)}"
 
 
-def _histogram(name: str, labels: list[str], bounds: Sequence[float], value: Value) -> Iterator[str]:
+def _histogram(name: str, labels: list[str], bounds: Sequence[float], value: Value, exemplars: Sequence[str]) -> Iterator[str]:
     assert isinstance(value, list)
     counts = list(accumulate(value[1:]))
-    for bound, count in zip([*bounds, inf], counts, strict=True):
+    for bound, count, exemplar in zip([*bounds, inf], counts, exemplars, strict=True):
         upper = f'le="{_number(float(bound))}"'
-        yield f"{name}_bucket{_braces([*labels, upper])} {_number(count)}"
+        yield f"{name}_bucket{_braces([*labels, upper])} {_number(count)}{exemplar}"
     yield f"{name}_sum{_braces(labels)} {_number(value[0])}"
     yield f"{name}_count{_braces(labels)} {_number(counts[-1])}"
+
+
+def _exemplar(exemplar: Exemplar | None) -> str:
+    if exemplar is None:
+        return ""
+    trace_id, span_id, value, time_s = exemplar
+    return f' # {{trace_id="{trace_id}",span_id="{span_id}"}} {_number(value)} {time_s}'
 
 
 def _braces(labels: list[str]) -> str:

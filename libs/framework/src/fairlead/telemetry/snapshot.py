@@ -9,7 +9,8 @@ describes itself: the supervisor never imports the code that counted.
         "series": [[["/products", …], [sum, n0, n1, …]], …]}}
 
 A counter's or gauge's value is a number; a histogram's is its sum followed by the count of each bucket (not
-cumulative, the last one is +Inf); a summary's is its sum and its count.
+cumulative, the last one is +Inf); a summary's is its sum and its count. A histogram may have `exemplars`: for a series
+and the number of a bucket, one observation that fell into it, with its trace.
 
 `merge` is associative and commutative (exactly for whole numbers, up to rounding for fractions), so it doesn't matter
 in which order workers report, nor that the dead are added up before the living. Two workers of different versions may
@@ -23,13 +24,17 @@ that ever ran, and a read-only root file system has no place for them.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
-__all__ = ["Aggregate", "Combine", "Family", "Kind", "Snapshot", "Value", "family", "merge"]
+__all__ = ["Aggregate", "Combine", "Exemplar", "Family", "Kind", "Snapshot", "Value", "family", "merge"]
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "summary"]
 Combine: TypeAlias = Literal["sum", "max", "min"]
 Value: TypeAlias = float | list[float]
+
+
+Exemplar: TypeAlias = list[Any]
+"""Trace id, span id, value, time as Unix seconds."""
 
 
 class Family(TypedDict):
@@ -41,6 +46,7 @@ class Family(TypedDict):
     bounds: list[float]
     combine: Combine
     series: list[tuple[list[str], Value]]
+    exemplars: NotRequired[list[tuple[list[str], int, Exemplar]]]
 
 
 Snapshot: TypeAlias = dict[str, Family]
@@ -84,7 +90,7 @@ def _merge_families(families: list[Family]) -> Family:
         for labels, value in one["series"]:
             key = tuple(labels)
             values[key] = _combine(values[key], value, combine) if key in values else value
-    return family(
+    merged = family(
         alike[0]["kind"],
         max(one["help"] for one in alike),
         [(key, values[key]) for key in sorted(values)],
@@ -92,6 +98,19 @@ def _merge_families(families: list[Family]) -> Family:
         bounds=alike[0]["bounds"],
         combine=combine,
     )
+    exemplars = _newest(exemplar for one in alike for exemplar in one.get("exemplars", ()))
+    if exemplars:
+        merged["exemplars"] = exemplars
+    return merged
+
+
+def _newest(exemplars: Iterable[tuple[list[str], int, Exemplar]]) -> list[tuple[list[str], int, Exemplar]]:
+    newest: dict[tuple[tuple[str, ...], int], Exemplar] = {}
+    for labels, bucket, exemplar in exemplars:
+        known = newest.get((tuple(labels), bucket))
+        if known is None or known[3] < exemplar[3]:
+            newest[tuple(labels), bucket] = exemplar
+    return [(list(labels), bucket, newest[labels, bucket]) for labels, bucket in sorted(newest)]
 
 
 def _shape(one: Family) -> tuple[Any, ...]:

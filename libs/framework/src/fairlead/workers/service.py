@@ -15,7 +15,9 @@ from fairlead.telemetry.access_log import AccessLog
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
 from fairlead.telemetry.observer import Observer, compose
+from fairlead.telemetry.otel import wants
 from fairlead.telemetry.process_metrics import ProcessMetrics
+from fairlead.telemetry.tracing import unobserved
 from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
 from fairlead.workers.recycling import Recycling, resident_bytes
@@ -29,6 +31,9 @@ CHECK_INTERVAL_S = 2.0
 """Between two rounds of health checks; a probe is answered from the last one."""
 
 BEAT_INTERVAL_S = 1.0
+
+LAST_EXPORT_S = 0.5
+"""For the last traces, when listeners and tasks have used up all the rest."""
 
 CLEANUP_S = 3.0
 """Beyond the drain's deadline, for listeners and tasks; a second less than the supervisor grants."""
@@ -45,6 +50,7 @@ class Service:
         self._watchdog: Watchdog | None = None
         self._checks: tuple[CheckResult, ...] | None = None
         self._requests = RequestMetrics()
+        self._otel: Any = None
         self._recycling = Recycling(app.config)
 
     async def start_unless(self, asked_to_stop: asyncio.Event) -> bool:
@@ -67,6 +73,7 @@ class Service:
     async def start(self) -> None:
         """Compose the routes, run the listeners, take connections."""
         self.app.finalise()
+        self._begin_tracing()
         await self.app.startup()
         config = self.app.config
         self._server = Server(
@@ -133,6 +140,21 @@ class Service:
         await self._within(self.app.shutdown(left_s / 2), end_s, "after_server_stop")
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._otel is not None:
+            await self._otel.end(max(end_s - time.monotonic(), LAST_EXPORT_S))
+
+    def _begin_tracing(self) -> None:
+        """Only when the environment asks for it: nothing of OpenTelemetry is imported otherwise."""
+        if not (wants("traces") or wants("metrics")):
+            return
+        try:
+            from fairlead.telemetry.otel.sdk import OpenTelemetry
+        except ImportError as error:
+            logger.warning("the OTEL_ variables ask for what is not installed: fairlead[tracing]", extra={"cause": str(error)})
+            return
+        self._otel = OpenTelemetry(self.app.name, version=str(self._stream.identity.get("version", "")))
+        self._otel.begin(self._requests.add_exemplar)
+        self.app.dispatcher.tracer = self._otel.engine
 
     async def _within(self, listeners: Awaitable[None], until_s: float, event: str) -> None:
         try:
@@ -143,7 +165,8 @@ class Service:
 
     async def _run_checks(self) -> None:
         health = self.app.health
-        await health.run()
+        with unobserved():
+            await health.run()
         self._checks = tuple(
             CheckResult(check.name, kind, check.critical, check.error or "")
             for kind, checks in (("startup", health.startup), ("readiness", health.readiness))
@@ -160,6 +183,7 @@ class Service:
         if config.ACCESS_LOG:
             access_log = AccessLog(
                 self._stream,
+                metrics=self._requests,
                 sample=config.ACCESS_LOG_SAMPLE,
                 errors_only=config.ACCESS_LOG_ERRORS_ONLY,
                 trusts_proxies=bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),

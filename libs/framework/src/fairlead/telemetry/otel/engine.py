@@ -1,0 +1,163 @@
+"""Tracing in a process: begins the spans of requests and messages, and knows where in a trace the running code is.
+
+How it works. The dispatcher calls `begin` for each request that brings a `traceparent`, and for a drawn share of the others; only
+those that will be sampled get a span (`sampling`). What any other code sees as the current span comes from `Ambient`: the request's
+own span, or, for a request that is not sampled, its caller's place in the trace, marked as unsampled, so that whatever it calls
+makes no span either and still passes the trace on. That is worked out once, when first asked for, and kept with the request.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TracerProvider
+
+from fairlead.http.trace_context import TraceContext
+from fairlead.request import Request, current_request
+from fairlead.telemetry.otel.ambient import Ambient
+from fairlead.telemetry.otel.sampling import DrawnIds, Sampling
+from fairlead.telemetry.otel.server_span import Finished, TracedRequest, opening_attributes
+from fairlead.telemetry.tracing import Operation, spans
+
+__all__ = ["OtelEngine"]
+
+logger = logging.getLogger("fairlead.telemetry")
+
+_OUTSIDE = Context()
+_KINDS = {"send": SpanKind.PRODUCER, "process": SpanKind.CONSUMER}
+
+
+class OtelEngine:
+    """One per process. `fairlead.telemetry.tracing.begin` and `dispatcher.tracer` take it."""
+
+    def __init__(self, provider: TracerProvider, sampling: Sampling, ids: DrawnIds, finished: Finished) -> None:
+        self.share = sampling.share
+        self._sampling = sampling
+        self._ids = ids
+        self._tracer = provider.get_tracer("fairlead")
+        self._finished = finished
+        self.ambient = Ambient(self._resolve)
+        """Attach it where the server is started: everything that is started there sees it."""
+
+    # Requests
+
+    def begin(self, request: Request[Any, Any]) -> None:
+        """Begin the request's span, if it is to be sampled. A failure costs the span and nothing else."""
+        try:
+            self._begin(request)
+        except Exception:
+            logger.exception("a request's span could not be begun")
+
+    def _begin(self, request: Request[Any, Any]) -> None:
+        parent = request.trace
+        if not self._sampling.wants(parent):
+            return
+        if parent is None and request.head.has_trace and random.random() >= self.share:  # the header was no valid one
+            return
+        context = propagate.extract(request, _OUTSIDE, _FIELDS)
+        if parent is None and self._sampling.is_known:
+            self._ids.draw(self.share)
+        span = self._tracer.start_span("HTTP", context, SpanKind.SERVER, opening_attributes(request))
+        if not span.is_recording():
+            return
+        request.trace = own = _place(span.get_span_context())
+        request.span = spans[request] = TracedRequest(request, span, trace.set_span_in_context(span, context), own, self._finished)
+
+    def _resolve(self) -> Context:
+        request = current_request.get()
+        if request is None:
+            return _OUTSIDE
+        if request.span is None:
+            request.span = self._untraced(request)
+        context: Context = request.span.context  # type: ignore[attr-defined]  # both kinds that are set here have one
+        return context
+
+    def _untraced(self, request: Request[Any, Any]) -> Untraced:
+        if request.trace is None:
+            request.trace = TraceContext(f"{random.getrandbits(128):032x}", f"{random.getrandbits(64):016x}", is_sampled=False)
+        context = propagate.extract(request, _OUTSIDE, _FIELDS)
+        if not trace.get_current_span(context).get_span_context().is_valid:
+            context = trace.set_span_in_context(_remote(request.trace), context)
+        return Untraced(context)
+
+    # Whatever else
+
+    def current_trace(self, request: Request[Any, Any] | None, *, for_sending: bool) -> TraceContext | None:
+        """The innermost span; without one, the request's place. For sending, a request without a trace gets one."""
+        context = otel_context.get_current()
+        if context is not self.ambient:
+            found = trace.get_current_span(context).get_span_context()
+            if found.is_valid:
+                return _place(found)
+        if request is None:
+            return None
+        if for_sending and request.trace is None:
+            self._resolve()
+        return request.trace
+
+    @contextmanager
+    def message_span(
+        self, operation: Operation, destination: str, parent: TraceContext | None, attributes: Mapping[str, Any]
+    ) -> Iterator[str]:
+        """A producer's or consumer's span as the current one."""
+        context = None if parent is None or not parent.is_remote else trace.set_span_in_context(_remote(parent), _OUTSIDE)
+        known = {"messaging.operation.type": operation, "messaging.destination.name": destination, **attributes}
+        name = f"{operation} {destination}"
+        with self._tracer.start_as_current_span(name, context, _KINDS[operation], known) as span:
+            yield _place(span.get_span_context()).traceparent
+
+    def unobserved(self) -> AbstractContextManager[None]:
+        """No client spans inside."""
+        return suppress_instrumentation()
+
+
+class Untraced:
+    """What code inside a request without a span sees; it watches nothing."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def record(self, exc: BaseException) -> None:
+        """There is nobody to tell."""
+
+    def watch_messages(self, stats: Any) -> Any:
+        """The counters themselves."""
+        return stats
+
+    def watch_stream(self, sink: Any) -> Any:
+        """The sink itself."""
+        return sink
+
+
+class _Fields(Getter[Request[Any, Any]]):
+    """Gives a propagator the request's header fields; a `traceparent` that came twice is none (W3C Trace Context §3.2)."""
+
+    def get(self, carrier: Request[Any, Any], key: str) -> list[str] | None:
+        values = list(carrier.headers.getall(key, ()))
+        return None if not values or (key == "traceparent" and len(values) > 1) else values
+
+    def keys(self, carrier: Request[Any, Any]) -> list[str]:
+        return list(carrier.headers.keys())
+
+
+_FIELDS = _Fields()
+
+
+def _remote(place: TraceContext) -> Span:
+    flags = TraceFlags(TraceFlags.SAMPLED if place.is_sampled else TraceFlags.DEFAULT)
+    return NonRecordingSpan(SpanContext(int(place.trace_id, 16), int(place.span_id, 16), is_remote=True, trace_flags=flags))
+
+
+def _place(context: SpanContext) -> TraceContext:
+    is_sampled = context.trace_flags.sampled
+    trace_id, span_id = trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+    return TraceContext(trace_id, span_id, is_sampled, is_remote=context.is_remote or not is_sampled)

@@ -1,0 +1,82 @@
+"""Which requests are traced: the decision of the standard samplers, taken before OpenTelemetry is asked for anything.
+
+`OTEL_TRACES_SAMPLER` names one of six, and for those the decision needs no span, no context and no attribute. The SDK samples
+again when the span is made: it is given the trace id that was drawn here (`DrawnIds`), so it comes to the same end. A sampler that
+is none of the six is asked for every request.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+from fairlead.http.trace_context import TraceContext
+
+__all__ = ["DrawnIds", "Sampling", "sampling_from"]
+
+_RATIO_BITS = 64
+"""The SDK compares the lower half of the trace id with the ratio (`TraceIdRatioBased`)."""
+
+
+class Sampling(NamedTuple):
+    """What is known of the sampler."""
+
+    share: float
+    """Of the requests that come without a trace."""
+    follows_parent: bool
+    """A caller's decision is ours."""
+    is_known: bool
+    """False: only the sampler itself can tell."""
+
+    def wants(self, parent: TraceContext | None) -> bool:
+        """Whether a request of this parent may be sampled. Without a parent the share has been drawn before."""
+        if parent is None or not self.is_known:
+            return True
+        if self.follows_parent:
+            return parent.is_sampled
+        return int(parent.trace_id[16:], 16) < round(self.share * 2**_RATIO_BITS)
+
+
+_SAMPLERS = {
+    "always_on": (1.0, False),
+    "always_off": (0.0, False),
+    "traceidratio": (None, False),
+    "parentbased_always_on": (1.0, True),
+    "parentbased_always_off": (0.0, True),
+    "parentbased_traceidratio": (None, True),
+}
+
+
+def sampling_from(environ: Mapping[str, str]) -> Sampling:
+    """As the SDK reads `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`: a ratio that is none counts as 1."""
+    name = environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").strip().lower() or "parentbased_always_on"
+    propagators = {part.strip() for part in environ.get("OTEL_PROPAGATORS", "tracecontext").split(",")}
+    if name not in _SAMPLERS or not propagators <= {"tracecontext", "baggage", ""}:
+        return Sampling(1.0, follows_parent=False, is_known=False)
+    share, follows_parent = _SAMPLERS[name]
+    if share is None:
+        try:
+            share = min(max(float(environ.get("OTEL_TRACES_SAMPLER_ARG", "")), 0.0), 1.0)
+        except ValueError:
+            share = 1.0
+    return Sampling(share, follows_parent, is_known=True)
+
+
+class DrawnIds(RandomIdGenerator):
+    """Gives the SDK the trace id that a request was drawn with, and random ones to everybody else."""
+
+    def __init__(self) -> None:
+        self._drawn: int | None = None
+
+    def draw(self, share: float) -> None:
+        """The next trace id shall be one that a sampler of this ratio takes."""
+        limit = max(1, min(round(share * 2**_RATIO_BITS), 2**_RATIO_BITS))
+        self._drawn = random.getrandbits(64) << 64 | random.randrange(limit) or 1
+
+    def generate_trace_id(self) -> int:
+        """What was drawn, once."""
+        drawn, self._drawn = self._drawn, None
+        return drawn if drawn is not None else super().generate_trace_id()

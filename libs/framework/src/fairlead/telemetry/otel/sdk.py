@@ -1,0 +1,124 @@
+"""The OpenTelemetry SDK from the standard variables, and nothing but them.
+
+| variable | |
+|---|---|
+| `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_TRACES_ENDPOINT`, `…_METRICS_ENDPOINT` | where to; one of them, or the next, turns it on |
+| `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console`, `none`, or any that is installed |
+| `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_traceidratio`, `0.01` … |
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the service's name is the application's otherwise |
+| `OTEL_PROPAGATORS`, `OTEL_BSP_…`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED` … | as everywhere |
+
+Begun in a worker that runs already, so nothing is ever forked with it, and every worker has a `service.instance.id` of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from fairlead.errors import ConfigurationError
+from fairlead.telemetry import tracing
+from fairlead.telemetry.otel import wants
+from fairlead.telemetry.otel.engine import OtelEngine
+from fairlead.telemetry.otel.push import MetricsPush
+from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
+from fairlead.telemetry.otel.server_span import Finished
+
+__all__ = ["OpenTelemetry"]
+
+logger = logging.getLogger("fairlead.telemetry")
+
+CLIENTS = {"asyncpg": "AsyncPGInstrumentor", "httpx": "HTTPXClientInstrumentor", "redis": "RedisInstrumentor"}
+"""The libraries whose calls become client spans, and the class that sees to it."""
+
+Signal = Literal["traces", "metrics"]
+
+
+class OpenTelemetry:
+    """What the variables ask for, in this process. `begin` before the application starts, `end` after it has stopped."""
+
+    def __init__(self, service: str, *, version: str = "", environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._resource = _resource(service, version)
+        self._provider: TracerProvider | None = None
+        self._instrumentors: list[Any] = []
+        self._push: MetricsPush | None = None
+        self.engine: OtelEngine | None = None
+        """None unless traces are wanted."""
+
+    def begin(self, finished: Finished) -> None:
+        """Make providers and exporters, and instrument the clients that are loaded. `finished` is told of each traced request.
+
+        Call it in the task that starts the application and its server: they inherit the context that is set here. Raises
+        `ConfigurationError` for an exporter that is not installed.
+        """
+        if wants("metrics", self._environ):
+            self._push = MetricsPush(_exporter("metrics", self._environ), self._resource, self._environ)
+            self._push.begin()
+        if wants("traces", self._environ):
+            self._begin_traces(finished)
+
+    def _begin_traces(self, finished: Finished) -> None:
+        ids = DrawnIds()
+        self._provider = provider = TracerProvider(resource=self._resource, id_generator=ids)
+        provider.add_span_processor(BatchSpanProcessor(_exporter("traces", self._environ)))
+        trace.set_tracer_provider(provider)
+        self.engine = OtelEngine(provider, sampling_from(self._environ), ids, finished)
+        tracing.begin(self.engine)
+        otel_context.attach(self.engine.ambient)
+        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+        for library, name in CLIENTS.items():
+            if library in sys.modules:
+                module = importlib.import_module(f"opentelemetry.instrumentation.{library}")
+                instrumentor = getattr(module, name)()
+                instrumentor.instrument(tracer_provider=provider)
+                self._instrumentors.append(instrumentor)
+
+    async def end(self, timeout_s: float) -> None:
+        """Hand over what is left, and stop; at most `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._push is not None:
+                    await self._push.end()
+                if self._provider is not None:
+                    await asyncio.to_thread(self._provider.shutdown)
+        except TimeoutError:
+            logger.warning("traces or metrics could not be handed over in time")
+        tracing.end()
+        for instrumentor in self._instrumentors:
+            instrumentor.uninstrument()
+
+
+def _resource(service: str, version: str) -> Resource:
+    """Who this is. What the environment says wins, except that each worker must be an instance of its own."""
+    given = OTELResourceDetector().detect().attributes
+    instance = f"{given['service.instance.id']}/{os.getpid()}" if "service.instance.id" in given else str(uuid.uuid4())
+    known = {"service.name": service, "service.version": version, "process.pid": os.getpid()}
+    missing = {name: value for name, value in known.items() if value != "" and name not in given}
+    return Resource.create({**missing, "service.instance.id": instance})
+
+
+def _exporter(signal: Signal, environ: Mapping[str, str]) -> Any:
+    """The exporter that the environment names; OTLP over HTTP otherwise."""
+    name = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() or "otlp"
+    if name == "otlp":
+        names = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+        protocol = next((environ[one] for one in names if environ.get(one)), "http/protobuf").strip().lower()
+        name = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}.get(protocol, protocol)
+    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
+    if not found:
+        raise ConfigurationError(f"OTEL_{signal.upper()}_EXPORTER: there is no exporter {name!r} installed")
+    return found[0].load()()
