@@ -37,7 +37,8 @@ class Sampling(NamedTuple):
             return True
         if self.follows_parent:
             return parent.is_sampled
-        return int(parent.trace_id[16:], 16) < round(self.share * 2**_RATIO_BITS)
+        limit: int = round(self.share * 2**_RATIO_BITS)
+        return int(parent.trace_id[16:], 16) < limit
 
 
 _SAMPLERS = {

@@ -105,10 +105,11 @@ class OpenTelemetry:
 def _resource(service: str, version: str) -> Resource:
     """Who this is. What the environment says wins, except that each worker must be an instance of its own."""
     given = OTELResourceDetector().detect().attributes
-    instance = f"{given['service.instance.id']}/{os.getpid()}" if "service.instance.id" in given else str(uuid.uuid4())
-    known = {"service.name": service, "service.version": version, "process.pid": os.getpid()}
+    instance = given.get("service.instance.id")
+    own_instance = f"{instance!s}/{os.getpid()}" if instance else str(uuid.uuid4())
+    known: dict[str, str | int] = {"service.name": service, "service.version": version, "process.pid": os.getpid()}
     missing = {name: value for name, value in known.items() if value != "" and name not in given}
-    return Resource.create({**missing, "service.instance.id": instance})
+    return Resource.create({**missing, "service.instance.id": own_instance})
 
 
 def _exporter(signal: Signal, environ: Mapping[str, str]) -> Any:
