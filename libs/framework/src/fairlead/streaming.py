@@ -161,6 +161,10 @@ class ResponseStream:
         """The response's content type."""
         return self.response.content_type
 
+    def filter(self, make: Callable[[StreamSink], StreamSink]) -> None:
+        """Put something between this stream and the connection, such as compression; before the first `send`."""
+        self._sink = make(self._sink)
+
     async def send(self, data: bytes | str | None = None, end_stream: bool | None = None) -> None:
         """Send a piece and wait until the peer can take more. Raises `ServerError` after the end."""
         if self.ended:
