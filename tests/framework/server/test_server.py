@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import errno
 import logging
 import socket
@@ -13,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import fairlead.server.server as module
 from fairlead import App, Request, text
 from fairlead.server import Server
 from fairlead.server.server import _accept_all
+from fairlead.server.tls import CertificateFiles, Certificates
+from tests.framework.server.authority import Authority
 from tests.framework.server.conftest import Peer, listening_socket
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -165,31 +162,15 @@ async def test_stop_accepting_twice(serve) -> None:
     assert await running.server.drain(0) == 0
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for localhost, key included."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1))
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(
-        builder.add_extension(names, critical=False).sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
-
-
 @pytest.fixture
-async def secure(certificate: Path) -> AsyncIterator[tuple[Server, tuple[str, int], ssl.SSLContext]]:
+async def secure(tmp_path: Path) -> AsyncIterator[tuple[Server, tuple[str, int], ssl.SSLContext]]:
     """A server that speaks TLS, its address, and what a client needs."""
-    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    own.load_cert_chain(certificate)
+    authority = Authority()
+    authority.issue(tmp_path, "localhost")
     listening = listening_socket()
-    server = Server(make_app().finalise(), [listening], tls=own)
+    server = Server(make_app().finalise(), [listening], tls=Certificates([CertificateFiles.in_directory(tmp_path)]))
     await server.start()
-    yield server, listening.getsockname(), ssl.create_default_context(cafile=str(certificate))
+    yield server, listening.getsockname(), authority.client()
     if not server.draining:
         await server.drain(0)
     listening.close()

@@ -24,8 +24,8 @@ def test_keywords_become_configuration() -> None:
 
 def test_a_keyword_that_means_nothing() -> None:
     """A typing error in `app.run(prot=…)` does not pass for an option."""
-    with pytest.raises(TypeError, match="no option 'prot', 'ssl'"):
-        options_from({"prot": 1, "ssl": None, "port": 2})
+    with pytest.raises(TypeError, match="no option 'prot', 'tls'"):
+        options_from({"prot": 1, "tls": None, "port": 2})
 
 
 def test_options_are_stronger_than_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,14 @@ DEFAULTS: dict[str, Any] = {
     "DRAIN_DELAY": 0.0,
     "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
     "WEBSOCKET_DRAIN_JITTER": 1.0,
-    # TLS
+    # TLS: certificate and key in PEM, or folders that hold them; several are chosen from by name (SNI)
+    "TLS_CERT": "",
+    "TLS_KEY": "",
+    "TLS_KEY_PASSWORD": None,
+    "TLS_DIRECTORIES": (),
+    "TLS_STRICT_HOST": False,  # refuse clients that ask for no name of a certificate
+    "TLS_MIN_VERSION": "1.2",
+    "TLS_RELOAD_INTERVAL": 60.0,  # seconds between two looks for renewed files; 0: none
     "TLS_HANDSHAKE_TIMEOUT": 10.0,
     # Limits of a connection; see fairlead.http.limits
     "REQUEST_MAX_SIZE": 10_000_000,
@@ -102,6 +109,7 @@ _OPTIONAL_TYPES: dict[str, type] = {
     "UPLOAD_MAX_SIZE": int,
     "WEBSOCKET_COMPRESSION": str,
     "FORWARDED_SECRET": str,
+    "TLS_KEY_PASSWORD": str,
     "REAL_IP_HEADER": str,
     "PROXIES_COUNT": int,
 }
@@ -109,9 +117,15 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "FALLBACK_ERROR_FORMAT": ("auto", "html", "json", "text"),
     "LOG_FORMAT": ("auto", "json", "console"),
     "LOG_LEVEL": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "TLS_MIN_VERSION": ("1.2", "1.3"),
     "WEBSOCKET_COMPRESSION": (None, "deflate"),
 }
-_SECRET = frozenset(("FORWARDED_SECRET",))
+_SECRET = frozenset(
+    (
+        "FORWARDED_SECRET",
+        "TLS_KEY_PASSWORD",
+    )
+)
 _TRUE = frozenset(("1", "true", "yes", "on", "y", "t"))
 _FALSE = frozenset(("0", "false", "no", "off", "n", "f", ""))
 

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--single-process", action="store_true", default=None, help="no supervisor, no workers")
     parser.add_argument("--management-host", metavar="HOST", help="address of probes and metrics (default: 127.0.0.1)")
     parser.add_argument("--management-port", metavar="PORT", type=int, help="their port (default: 9000)")
+    parser.add_argument("--tls-cert", "--cert", metavar="FILE", help="serve TLS with this certificate and its chain (PEM)")
+    parser.add_argument("--tls-key", "--key", metavar="FILE", help="the certificate's key (PEM)")
+    parser.add_argument(
+        "--tls", dest="tls_directories", metavar="FOLDER", action="append", help="folder of certificate and key; one for each name"
+    )
+    parser.add_argument("--tls-strict-host", action="store_true", default=None, help="refuse clients that ask for another name")
     parser.add_argument("--drain-delay", metavar="S", type=float, help="seconds to serve on after SIGTERM (default: 0)")
     parser.add_argument("--graceful-shutdown-timeout", metavar="S", type=float, help="seconds for requests in flight (default: 15)")
     parser.add_argument("--debug", action="store_true", default=None, help="show errors in full; never in production")

@@ -103,7 +103,8 @@ class Link(asyncio.Protocol):
         info = self._info
         if info is None:
             get = self.transport.get_extra_info
-            info = self._info = ConnectionInfo(get("peername"), get("sockname"), get("sslcontext") is not None)
+            asked_for = getattr(get("ssl_object"), "asked_for", "")  # set by `Certificates`
+            info = self._info = ConnectionInfo(get("peername"), get("sockname"), get("sslcontext") is not None, asked_for)
             info.lost = self.lost
         return info
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.http.clock import CLOCK
 from fairlead.http.head import usual_line
@@ -19,7 +18,11 @@ from fairlead.request import current_request
 from fairlead.server.admission import Admission
 from fairlead.server.application import Application
 from fairlead.server.connection import HttpConnection
+from fairlead.server.link import LINGER_S
 from fairlead.server.runner import Runner
+
+if TYPE_CHECKING:
+    from fairlead.server.tls import Certificates
 
 logger = logging.getLogger("fairlead.server")
 
@@ -93,7 +96,7 @@ class Server:
         limits: Limits | None = None,
         observer: Any = None,
         backlog: int = 100,
-        tls: ssl.SSLContext | None = None,
+        tls: Certificates | None = None,
     ) -> None:
         if observer is not None:
             application.observer = observer
@@ -101,7 +104,14 @@ class Server:
         self._sockets = list(sockets)
         self._limits = limits or Limits()
         self._backlog = backlog
-        self._tls = tls
+        self._certificates = tls
+        self._tls_options: dict[str, Any] = {}
+        if tls is not None:
+            self._tls_options = {
+                "ssl": tls.context,
+                "ssl_handshake_timeout": self._limits.tls_handshake_timeout_s,
+                "ssl_shutdown_timeout": LINGER_S,
+            }
         self._servers: list[asyncio.Server] = []
         self._sweep_handle: asyncio.TimerHandle | None = None
         self.shared: Shared | None = None
@@ -115,7 +125,7 @@ class Server:
         for listening in self._sockets:
             listening.setblocking(False)
             self._servers.append(
-                await loop.create_server(shared.connection, sock=listening.dup(), backlog=self._backlog, ssl=self._tls)
+                await loop.create_server(shared.connection, sock=listening.dup(), backlog=self._backlog, **self._tls_options)
             )
 
     @property
@@ -151,6 +161,8 @@ class Server:
         self._sweep_handle = self.shared.loop.call_later(SWEEP_INTERVAL_S, self.sweep)
         CLOCK.refresh()
         now = CLOCK.now
+        if self._certificates is not None:
+            self._certificates.sweep(now)
         expired = []
         for connection in self.shared.connections:
             if connection.deadline <= now or connection.write_deadline <= now or connection.session is not None:
@@ -174,7 +186,7 @@ class Server:
         listening_sockets, self._servers, self._sockets = self._sockets, [], []
         await asyncio.sleep(0)  # uvloop lets go of its copies of the sockets a turn later
         while arriving := [  # until none has come meanwhile: the caller can then close the sockets without losing one
-            loop.create_task(loop.connect_accepted_socket(shared.connection, accepted, ssl=self._tls))
+            loop.create_task(loop.connect_accepted_socket(shared.connection, accepted, **self._tls_options))
             for listening in listening_sockets
             for accepted in _accept_all(listening)
         ]:

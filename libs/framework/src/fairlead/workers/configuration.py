@@ -15,6 +15,7 @@ from typing import Any
 from fairlead.app import App
 from fairlead.config import DEFAULTS, Config
 from fairlead.telemetry.logging import LogStream, configure
+from fairlead.workers.tls import settings_of
 
 __all__ = ["apply_options", "configure_logs", "options_from", "settle_config"]
 
@@ -22,12 +23,15 @@ __all__ = ["apply_options", "configure_logs", "options_from", "settle_config"]
 def options_from(keywords: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords of `serve` (`host`, `drain_delay`, …) as configuration; None means "not given".
 
-    Raises TypeError for a keyword that is no key of the framework's configuration.
+    Raises TypeError for a keyword that is no key of the framework's configuration, nor Sanic's `ssl`.
     """
+    keywords = dict(keywords)
+    ssl = keywords.pop("ssl", None)
     unknown = sorted(name for name in keywords if name.upper() not in DEFAULTS)
     if unknown:
         raise TypeError(f"serve() has no option {', '.join(map(repr, unknown))}")
-    return {name.upper(): value for name, value in keywords.items() if value is not None}
+    settings = {name.upper(): value for name, value in keywords.items() if value is not None}
+    return settings if ssl is None else {**settings_of(ssl), **settings}
 
 
 def settle_config(options: Mapping[str, Any]) -> Config:

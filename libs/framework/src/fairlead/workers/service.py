@@ -22,6 +22,7 @@ from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
 from fairlead.workers.recycling import Recycling, resident_bytes
 from fairlead.workers.server_metrics import ServerMetrics
+from fairlead.workers.tls import certificates_of
 
 __all__ = ["Service"]
 
@@ -52,6 +53,7 @@ class Service:
         self._requests = RequestMetrics()
         self._otel: Any = None
         self._recycling = Recycling(app.config)
+        self._certificates = certificates_of(app.config)
 
     async def start_unless(self, asked_to_stop: asyncio.Event) -> bool:
         """Start, but give that up when the event is set: False, and nothing is in flight that would need a drain.
@@ -77,7 +79,12 @@ class Service:
         await self.app.startup()
         config = self.app.config
         self._server = Server(
-            self.app.dispatcher, self._sockets, limits=config.limits(), observer=self._observer(), backlog=config.BACKLOG
+            self.app.dispatcher,
+            self._sockets,
+            limits=config.limits(),
+            observer=self._observer(),
+            backlog=config.BACKLOG,
+            tls=self._certificates,
         )
         await self._server.start()
         registry.add(ServerMetrics(self._server))
@@ -86,6 +93,10 @@ class Service:
         if self.app.config.BLOCKED_LOOP_THRESHOLD:
             self._watchdog = Watchdog(self.app.config.BLOCKED_LOOP_THRESHOLD)
             self._watchdog.start()
+
+    def reload_certificates(self) -> int:
+        """Load renewed certificates now, without waiting for the next look at their files; how many were loaded."""
+        return self._certificates.reload() if self._certificates is not None else 0
 
     def beat(self, lag_s: float = 0.0) -> Beat:
         """The state of things, now."""
