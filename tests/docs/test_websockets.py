@@ -26,8 +26,8 @@ def app_of(name: str) -> App[Any, Any]:
 
 def test_no_block_is_left_out() -> None:
     """A block that is added to the page needs a test here."""
-    assert re.findall(r"App\(\"(\w+)\"\)", PAGE.read_text()) == ["echo", "orders", "prices"]
-    assert PAGE.read_text().count("```python") == 3
+    assert re.findall(r"App\(\"(\w+)\"\)", PAGE.read_text()) == ["echo", "orders", "prices", "points"]
+    assert PAGE.read_text().count("```python") == 5
 
 
 async def test_echo() -> None:
@@ -72,3 +72,27 @@ async def test_one_message_for_many() -> None:
         assert (await client.put("/prices/hammer/2490")).is_success
         for ws in (one, two):
             assert await ws.recv_json() == {"sku": "hammer", "amount": 2490}
+
+
+async def test_as_a_class() -> None:
+    """Typed messages, and the close code."""
+    app = app_of("points")
+    async with AsyncTestClient(app) as client, client.websocket("/boards/red") as ws:
+        assert await ws.recv_json() == {"board": "red"}
+        await ws.send({"x": 2, "y": 3})
+        assert await ws.recv_json() == {"sum": 5}
+        await ws.send({"x": "?"})
+        await ws.wait_closed()
+        assert ws.close_code == 1007
+    assert app.ctx.last_code == 1007
+
+
+async def test_a_client() -> None:
+    """It follows a server, signed in."""
+    block = next(block for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S) if "client import" in block)
+    names: dict[str, Any] = {}
+    exec(compile(block, f"{PAGE}:client", "exec"), names)
+    taken: list[Any] = []
+    async with AsyncTestClient(app_of("orders"), live=True) as client:
+        await names["follow"](str(client.base_url).replace("http", "ws", 1) + "/orders", taken.append)
+    assert taken == [{"speaks": None}]

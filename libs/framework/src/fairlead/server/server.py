@@ -236,7 +236,13 @@ class Server:
         sessions = [connection.session for connection in self.shared.connections if connection.session is not None]
         spread = min(self._limits.websocket_drain_jitter_s, max(0.0, (deadline - loop.time()) / 2))
         for index, session in enumerate(sessions):
-            loop.call_later(spread * index / len(sessions), session.close_soon)
+            loop.call_later(spread * index / len(sessions), self._close_websocket, session)
+
+    @staticmethod
+    def _close_websocket(session: Any) -> None:
+        from fairlead.websocket import restart_reason  # there is a websocket, so this is loaded
+
+        session.close_soon(1012, restart_reason())
 
     async def _wait_until_ended(self, deadline: float) -> bool:
         assert self.shared is not None

@@ -11,12 +11,13 @@ A server's connection calls, in this order, `negotiate`, `handshake_response`, `
 from websockets.protocol import State
 
 from fairlead.errors import WebsocketClosed
-from fairlead.websocket.conversation import serve
+from fairlead.websocket.conversation import ending_of, restart_reason, serve
 from fairlead.websocket.handshake import Accepted, handshake_response, is_upgrade, negotiate
 from fairlead.websocket.prepared import PreparedMessage
 from fairlead.websocket.send_queue import Overflow, SendQueue
 from fairlead.websocket.session import Websocket
 from fairlead.websocket.stats import WebsocketStats
+from fairlead.websocket.view import WebsocketView
 
 __all__ = [
     "Accepted",
@@ -27,8 +28,11 @@ __all__ = [
     "Websocket",
     "WebsocketClosed",
     "WebsocketStats",
+    "WebsocketView",
+    "ending_of",
     "handshake_response",
     "is_upgrade",
     "negotiate",
+    "restart_reason",
     "serve",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import random
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ POLICY_VIOLATION: Final = 1008
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
 TRY_AGAIN_LATER: Final = 1013
+
+RETRY_MS: Final = (500, 3000)
+"""Between these the clients of a draining server are told to come back."""
 
 _logger = logging.getLogger("fairlead.websocket")
 
@@ -42,18 +46,16 @@ async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, par
     except WebsocketClosed:
         ws.close_soon(DONE)  # closed already, unless it came from another websocket
     except FairleadException as error:
-        ws.close_soon(_close_code(error), error.message)
+        ws.close_soon(*ending_of(error))
         if not error.quiet:
             _logger.error("websocket handler failed", exc_info=True)
-    except asyncio.CancelledError:
-        ws.close_soon(SERVICE_RESTART)
+    except asyncio.CancelledError as error:
+        ws.close_soon(*ending_of(error))
         if not watch.has_cancelled():
             raise
     except Exception as error:
-        if _is_only_closed(error):
-            ws.close_soon(DONE)
-        else:
-            ws.close_soon(INTERNAL_ERROR)
+        ws.close_soon(*ending_of(error))
+        if not _is_only_closed(error):
             _logger.error("websocket handler failed", exc_info=True)
     finally:
         watch.end()
@@ -61,13 +63,27 @@ async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, par
     _logger.info("websocket closed", extra={"route": request.uri_template, "code": ws.close_code, "reason": ws.close_reason})
 
 
-def _close_code(error: FairleadException) -> int:
+def ending_of(error: BaseException) -> tuple[int, str]:
+    """The close code and reason for what a handler raised; see `serve`."""
+    if _is_only_closed(error):
+        return DONE, ""
     if isinstance(error, ServiceUnavailable):
-        return TRY_AGAIN_LATER
-    return POLICY_VIOLATION if error.status_code < 500 else INTERNAL_ERROR
+        return TRY_AGAIN_LATER, error.message
+    if isinstance(error, FairleadException):
+        return (POLICY_VIOLATION if error.status_code < 500 else INTERNAL_ERROR), error.message
+    if isinstance(error, asyncio.CancelledError):
+        return SERVICE_RESTART, restart_reason()
+    return INTERNAL_ERROR, ""
 
 
-def _is_only_closed(error: Exception) -> bool:
+def restart_reason() -> str:
+    """The reason of a drain's 1012: when to come back, each client at another moment, so that the others can take them in."""
+    return f"service restart, retry in {random.randint(*RETRY_MS)} ms"
+
+
+def _is_only_closed(error: BaseException) -> bool:
+    if isinstance(error, WebsocketClosed):
+        return True
     return isinstance(error, ExceptionGroup) and error.split(WebsocketClosed)[1] is None
 
 
