@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from fairlead.errors import FileNotFound, PreconditionFailed, RangeNotSatisfiable
 from fairlead.http import media
+from fairlead.http.conditional import has_changed, http_date, is_unmodified
 from fairlead.http.headers import Headers
 from fairlead.request import Request
 from fairlead.response import HTTPResponse
@@ -61,45 +61,12 @@ def etag_of(status: os.stat_result) -> str:
     return f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
 
 
-def _tags(headers: Headers, name: str) -> list[str] | None:
-    """The entity tags of a field, None without it."""
-    values = headers.getall(name, [])
-    return [tag.strip() for value in values for tag in value.split(",")] if values else None
-
-
-def _moment(headers: Headers, name: str) -> datetime | None:
-    """The date of a field; None without it, and for one that is no date (RFC 9110 §13.1.3: ignored)."""
-    try:
-        moment = parsedate_to_datetime(headers.get(name, ""))
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def is_unmodified(headers: Headers, etag: str, modified: datetime) -> bool:
-    """Whether the client's copy is still good: If-None-Match wins over If-Modified-Since (RFC 9110 §13.2.2)."""
-    tags = _tags(headers, "if-none-match")
-    if tags is not None:
-        return "*" in tags or etag.removeprefix("W/") in [tag.removeprefix("W/") for tag in tags]
-    since = _moment(headers, "if-modified-since")
-    return since is not None and modified.replace(microsecond=0) <= since
-
-
-def has_changed(headers: Headers, etag: str, modified: datetime) -> bool:
-    """Whether the file is no longer the one that the client insists on: If-Match, else If-Unmodified-Since (RFC 9110 §13.2.2)."""
-    tags = _tags(headers, "if-match")
-    if tags is not None:
-        return "*" not in tags and (etag.startswith("W/") or etag not in tags)
-    since = _moment(headers, "if-unmodified-since")
-    return since is not None and modified.replace(microsecond=0) > since
-
-
 async def validate_file(request_headers: Headers, last_modified: datetime | float | int) -> HTTPResponse | None:
     """A 304 when the client's If-Modified-Since still holds, else None."""
     if not isinstance(last_modified, datetime):
         last_modified = datetime.fromtimestamp(last_modified, UTC)
-    since = _moment(request_headers, "if-modified-since")
-    return HTTPResponse(b"", 304) if since is not None and last_modified.replace(microsecond=0) <= since else None
+    dates = Headers({"if-modified-since": request_headers.get("if-modified-since", "")})
+    return HTTPResponse(b"", 304) if is_unmodified(dates, None, last_modified) else None
 
 
 def parse_range(header: str, total: int) -> tuple[int, int] | None:
@@ -196,7 +163,7 @@ class _Delivery:
         given = status.st_mtime if self.last_modified is None else self.last_modified
         modified = given if isinstance(given, datetime) else datetime.fromtimestamp(given, UTC)
         fields.setdefault("etag", etag_of(status))
-        fields.setdefault("last-modified", format_datetime(modified.astimezone(UTC), usegmt=True))
+        fields.setdefault("last-modified", http_date(modified))
         fields.setdefault("accept-ranges", "bytes")
         if self.no_store:
             fields.setdefault("cache-control", "no-store")
