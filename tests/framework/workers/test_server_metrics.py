@@ -9,6 +9,7 @@ from fairlead import App
 from fairlead.server import Server
 from fairlead.telemetry.metrics import merge, render
 from fairlead.testing import AsyncTestClient
+from fairlead.websocket import Overflow, PreparedMessage, SendQueue
 from fairlead.workers.listener import open_listener
 from fairlead.workers.server_metrics import ServerMetrics
 
@@ -54,3 +55,38 @@ async def test_websockets_are_counted() -> None:
     assert after["fairlead_websocket_messages_total"]["series"] == [(["received"], 1), (["sent"], 2)]
     assert after["fairlead_websocket_bytes_total"]["series"] == [(["received"], 3), (["sent"], 4)]
     assert b'fairlead_websockets_closed_total{code="1000"} 2\n' in render(merge([after, after]))
+
+
+async def test_what_waits_and_what_a_ping_takes() -> None:
+    """W10: the depth of the queues, what was dropped and replaced, and the round trips of pings, by bucket."""
+    app: App[Any, Any] = App("waiting")
+    ready = asyncio.Event()
+
+    @app.websocket("/feed")
+    async def feed(request: Any, ws: Any) -> None:
+        await (await ws.ping())
+        app.ctx.queue = SendQueue(ws, max_messages=3, overflow=Overflow.DROP_OLDEST)
+        ready.set()
+        await ws.recv()
+
+    async with AsyncTestClient(app) as client:
+        metrics = ServerMetrics(client.server._server)
+        async with client.websocket("/feed") as ws:
+            await ready.wait()
+            ws.pause_reading()
+            message = PreparedMessage("x" * 65536)
+            while len(app.ctx.queue) < 3:
+                app.ctx.queue.put(message)
+            app.ctx.queue.put(message)
+            app.ctx.queue.put(message, key="price")
+            app.ctx.queue.put(message, key="price")
+            during = metrics.collect()
+            ws.resume_reading()
+    assert during["fairlead_websocket_queued"]["series"] == [([], 3)]
+    assert during["fairlead_websocket_dropped_total"]["series"] == [([], 2)]
+    assert during["fairlead_websocket_coalesced_total"]["series"] == [([], 1)]
+    ((_, round_trips),) = during["fairlead_websocket_ping_seconds"]["series"]
+    assert isinstance(round_trips, list)
+    assert 0 <= round_trips[0] < 10
+    assert sum(round_trips[1:]) == 1
+    assert b'fairlead_websocket_ping_seconds_bucket{le="+Inf"} 1\n' in render(merge([during]))

@@ -43,10 +43,13 @@ class Heartbeat:
         self._overdue_at = now + self._timeout_s
         return self._regular
 
-    def answered(self, payload: bytes, now: float) -> None:
-        """A pong came: it answers its ping and all earlier ones (RFC 6455 §5.5.3). Unasked pongs are nothing."""
+    def answered(self, payload: bytes, now: float) -> float | None:
+        """A pong came: it answers its ping and all earlier ones (RFC 6455 §5.5.3). Unasked pongs are nothing.
+
+        Gives the round-trip time of the ping that it repeats; None for an unasked one.
+        """
         if not self._waiting or payload not in self._waiting:
-            return
+            return None
         for earlier in list(self._waiting):
             waiter, sent_at = self._waiting.pop(earlier)
             self.latency_s = now - sent_at
@@ -55,7 +58,8 @@ class Heartbeat:
             if earlier == self._regular:
                 self._regular = None
             if earlier == payload:
-                return
+                break
+        return self.latency_s
 
     def is_due(self, now: float) -> bool:
         """Whether the next regular ping is to be sent."""

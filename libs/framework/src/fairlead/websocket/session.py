@@ -416,7 +416,9 @@ class Websocket:
     def receive_control(self, first: int, payload: bytes) -> None:
         """A whole ping or pong."""
         if first == PONG:
-            self._heartbeat.answered(payload, self._loop.time())
+            round_trip_s = self._heartbeat.answered(payload, self._loop.time())
+            if round_trip_s is not None:
+                self.stats.count_round_trip(round_trip_s)
         elif self.open:
             self.outbox.write(control_frame(PONG, payload))
             if self.outbox.is_paused:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from typing import Final
+
+ROUND_TRIP_BOUNDS_S: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""From the same host to a phone at the edge of its network."""
+
 
 class WebsocketStats:
     """One per server, shared by its websockets. Bytes are payload bytes, without headers and after decompression."""
@@ -16,6 +22,7 @@ class WebsocketStats:
         "messages_sent",
         "opened",
         "queued",
+        "round_trips",
     )
 
     def __init__(self) -> None:
@@ -33,6 +40,9 @@ class WebsocketStats:
         self.coalesced = 0
         """How many in a send queue were replaced by a newer one with their key."""
 
+        self.round_trips: list[float] = [0.0, *[0] * (len(ROUND_TRIP_BOUNDS_S) + 1)]
+        """Pings that were answered: the sum of their round trips in seconds, then how many fell below each bound, and beyond."""
+
     @property
     def open(self) -> int:
         """How many are connected now."""
@@ -41,3 +51,8 @@ class WebsocketStats:
     def count_closed(self, code: int) -> None:
         """One has ended with `code`."""
         self.closed[code] = self.closed.get(code, 0) + 1
+
+    def count_round_trip(self, seconds: float) -> None:
+        """A ping was answered."""
+        self.round_trips[0] += seconds
+        self.round_trips[bisect_left(ROUND_TRIP_BOUNDS_S, seconds) + 1] += 1

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from fairlead.server import Server
 from fairlead.telemetry.metrics import Snapshot
-from fairlead.telemetry.snapshot import Family, Kind, Value
-from fairlead.websocket.stats import WebsocketStats
+from fairlead.telemetry.snapshot import Family, Kind, Value, family
+from fairlead.websocket.stats import ROUND_TRIP_BOUNDS_S, WebsocketStats
 
 __all__ = ["ServerMetrics"]
 
@@ -39,6 +39,9 @@ def _websockets(stats: WebsocketStats) -> Snapshot:
         "fairlead_websocket_queued": _single("gauge", "Messages that wait for peers that read slowly.", stats.queued),
         "fairlead_websocket_dropped_total": _single("counter", "Messages that were dropped for peers too slow.", stats.dropped),
         "fairlead_websocket_coalesced_total": _single("counter", "Messages replaced by a newer one.", stats.coalesced),
+        "fairlead_websocket_ping_seconds": family(
+            "histogram", "Round trips of pings.", [([], list(stats.round_trips))], bounds=ROUND_TRIP_BOUNDS_S
+        ),
     }
 
 
