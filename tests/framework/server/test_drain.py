@@ -55,6 +55,23 @@ async def test_request_in_flight_is_answered_whole(serve) -> None:
 
 
 @pytest.mark.event_loop("uvloop", "asyncio")
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_drain_while_connections_arrive(serve, turns: int) -> None:
+    """However far the loop has come with connections that it is accepting when the drain begins, each is answered."""
+    running = await serve(make_app(asyncio.Event()))
+    peers = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(5)]
+    for peer in peers:
+        peer.sendall(GET % b"/")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert await running.server.drain(now() + 20) == 0
+    for peer in peers:
+        with peer:
+            peer.settimeout(20)
+            assert (await asyncio.to_thread(peer.recv, 4096)).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.event_loop("uvloop", "asyncio")
 async def test_connections_in_the_accept_queue_are_served(serve) -> None:
     """A connection that waits to be accepted when the drain begins is accepted and answered."""
     running = await serve(make_app(asyncio.Event()))

@@ -181,6 +181,10 @@ class Server:
         """Take what waits in the accept queues, then listen no more. A TLS handshake has `IDLE_GRACE_S`. Safe to call twice."""
         assert self.shared is not None
         shared, loop = self.shared, self.shared.loop
+        if isinstance(loop, asyncio.SelectorEventLoop):  # it gives a connection its transport a turn after it has accepted
+            for accepting in (listening for server in self._servers for listening in server.sockets):
+                loop.remove_reader(accepting)
+            await asyncio.sleep(0)  # and drops the connection when the server was closed meanwhile
         for server in self._servers:
             server.close()
         listening_sockets, self._servers, self._sockets = self._sockets, [], []
