@@ -37,7 +37,7 @@ class ServiceProcess:
         environment |= {f"FAIRLEAD_{key.upper()}": str(value) for key, value in settings.items()}
         environment["PYTHONPATH"] = os.pathsep.join([*([str(stubs)] if loop == "asyncio" else []), str(REPOSITORY)])
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fairlead.cli", "serve", f"tests.chaos.target:{name}", "--workers", str(workers)),
+            *(sys.executable, "-m", "fairlead", "serve", f"tests.chaos.target:{name}", "--workers", str(workers)),
             *("--port", "0", "--management-port", "0", "--log-format", "json", "--no-access-log"),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,

@@ -113,7 +113,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
     folder = tmp_path_factory.mktemp("app")
     (folder / "probe.py").write_text(APP)
     options = ["--host=127.0.0.1", "--port=0", "--management-host=127.0.0.1", "--management-port=0"]
-    command = [sys.executable, "-m", "fairlead.cli", "serve", "probe:app", *options]
+    command = [sys.executable, "-m", "fairlead", "serve", "probe:app", *options]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout is not None

@@ -52,7 +52,7 @@ async def session(tmp_path: Path) -> AsyncIterator[Session]:
     (tmp_path / ".stubs" / "watchfiles.py").write_text("raise ImportError('hidden')")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fairlead.cli", "dev", "draft:app", "--port", "0", "--management-port", "0"),
+        *(sys.executable, "-m", "fairlead", "dev", "draft:app", "--port", "0", "--management-port", "0"),
         cwd=tmp_path,
         env={**clean, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path / ".stubs")},
         stdin=asyncio.subprocess.DEVNULL,

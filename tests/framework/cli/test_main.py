@@ -85,6 +85,7 @@ def test_nothing_is_imported_before() -> None:
         "fairlead",
         "fairlead.__main__",
         "functools",
+        "gc",
         "collections",
         "itertools",
         "keyword",

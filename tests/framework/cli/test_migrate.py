@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 def migrate(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in that folder."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("FAIRLEAD_", "DATABASE_URL"))}
-    command = [sys.executable, "-m", "fairlead.cli", "migrate", *words]
+    command = [sys.executable, "-m", "fairlead", "migrate", *words]
     return subprocess.run(command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True)
 
 

@@ -85,7 +85,7 @@ class Checkout:
         kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         own = {"UP_TEST_MARK": self.mark, "PYTHONPATH": str(self.root), "FAIRLEAD_WORKERS": "1"}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fairlead.cli", "up", "--root", str(self.root), *options),
+            *(sys.executable, "-m", "fairlead", "up", "--root", str(self.root), *options),
             env={**kept, **own, **environment},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -288,7 +288,7 @@ async def test_reader_gone(checkout: Checkout) -> None:
     """A reader that leaves (`make run | head -1`) ends the run in order."""
     read, write = os.pipe()
     up = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fairlead.cli", "up", "--root", str(checkout.root)),
+        *(sys.executable, "-m", "fairlead", "up", "--root", str(checkout.root)),
         env={**os.environ, "UP_TEST_MARK": checkout.mark, "PYTHONPATH": str(checkout.root), "FAIRLEAD_WORKERS": "1"},
         stdout=write,
     )

@@ -241,7 +241,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         **environment: str,
     ) -> Service:
         (tmp_path / f"{MODULE}.py").write_text(code + more)
-        served = ("-m", "fairlead.cli", "serve", f"{MODULE}:{name}", "--port", "0", "--management-port", "0")
+        served = ("-m", "fairlead", "serve", f"{MODULE}:{name}", "--port", "0", "--management-port", "0")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
         process = await asyncio.create_subprocess_exec(
             *prefix,

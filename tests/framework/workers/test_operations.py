@@ -20,7 +20,7 @@ class Operator:
 
     async def __call__(self, *words: str) -> tuple[int, str]:
         """Exit status and what was printed."""
-        command = (sys.executable, "-m", "fairlead.cli", *words, "--socket", str(self.socket))
+        command = (sys.executable, "-m", "fairlead", *words, "--socket", str(self.socket))
         process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
         printed, complaint = await process.communicate()
         return process.returncode or 0, (printed + complaint).decode().strip()

@@ -228,4 +228,4 @@ async def _together(*work: Coroutine[Any, Any, T]) -> list[T]:
 
 
 def _fairlead(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "fairlead.cli", *arguments]
+    return [sys.executable, "-m", "fairlead", *arguments]
