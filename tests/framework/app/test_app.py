@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairlead import App, Blueprint, Request, json, text
-from fairlead.errors import Forbidden, NotFound, URLBuildError
+from fairlead.errors import Forbidden, NotFound, ServerError, URLBuildError
 from fairlead.testing import AsyncTestClient
 
 
@@ -178,7 +178,7 @@ async def test_groups_versions_and_names() -> None:
         assert (await client.get("/v3/api/users/")).text == "users"
     assert app.url_for("items.show", id=7, q="a b") == "/v1/api/inner/items/7?q=a+b"
     assert app.url_for("shop.users.index", _anchor="top") == "/v3/api/users/#top"
-    assert app.url_for("items.show", id=7, _external=True, _server="x.example") == "http://x.example/v1/api/inner/items/7"
+    assert app.url_for("items.show", id=7, _external=True, _server="x.example") == "//x.example/v1/api/inner/items/7"
     assert app.url_for("items.show", id=7, _external=True, _server="https://x") == "https://x/v1/api/inner/items/7"
 
 
@@ -306,7 +306,12 @@ async def test_tasks_of_an_application() -> None:
     assert task is not None
     assert task.cancelled()
     app.purge_tasks()
-    assert app.get_task("waiting") is None
+    assert app.get_task("waiting", raise_exception=False) is None
+    with pytest.raises(ServerError, match="waiting"):
+        app.get_task("waiting")
+    with pytest.raises(ServerError, match="waiting"):
+        await app.cancel_task("waiting")
+    await app.cancel_task("waiting", raise_exception=False)
     await app.shutdown()
 
 

@@ -19,18 +19,20 @@ from contextvars import copy_context
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Generic, ParamSpec, TypeVar
-from urllib.parse import quote, urlencode
 
-from fairlead.assembly import Assembly
+from fairlead.assembly import Assembly, places_of
 from fairlead.blueprint import Blueprint, BlueprintGroup, Placement
-from fairlead.config import Config
+from fairlead.config import PREFIX, Config
 from fairlead.dispatch import Dispatcher
-from fairlead.errors import URLBuildError
+from fairlead.error_handler import ErrorHandler
+from fairlead.errors import ServerError
 from fairlead.health import Health
 from fairlead.lifecycle import Lifecycle
 from fairlead.registrar import Registrar
-from fairlead.routing import Route, Router
-from fairlead.routing.pattern import Parameter
+from fairlead.request import Request
+from fairlead.response import Dumps, own_encoders
+from fairlead.routing import Router
+from fairlead.routing.url import build_url
 from fairlead.signals import Event, Signals
 from fairlead.tasks import TaskRegistry, TaskSource
 from fairlead.types import ASGIApplication, Receive, Scope, Send
@@ -56,9 +58,27 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         ctx: CtxT | None = None,
         *,
         strict_slashes: bool = False,
+        error_handler: ErrorHandler | None = None,
+        request_class: type[Request[Any, Any]] = Request,
+        dumps: Dumps | None = None,
+        loads: Callable[[bytes], Any] | None = None,
+        env_prefix: str | None = None,
+        load_env: bool | None = None,
     ) -> None:
+        """Names are Sanic's. `dumps` and `loads` encode and decode JSON instead of msgspec.
+
+        The environment is read when the application is served; `env_prefix="SHOP_"` or `load_env=True` reads it now, too.
+        """
         super().__init__(name, strict_slashes=strict_slashes)
         self.config = config if isinstance(config, Config) else Config(config)  # type: ignore[assignment]
+        if load_env or (env_prefix and load_env is None):
+            self.config.load_environment_vars(env_prefix or PREFIX)
+        self.error_handler = error_handler or ErrorHandler()
+        self.error_handlers = self.error_handler.handlers
+        self.request_class = request_class
+        self.loads = loads
+        if dumps is not None:
+            own_encoders[self] = dumps
         self.ctx = ctx if ctx is not None else SimpleNamespace()  # type: ignore[assignment]
         self.router = Router()
         self.health = Health()
@@ -77,6 +97,10 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     def debug(self) -> bool:
         """Whether error pages show what went wrong inside."""
         return bool(self.config.DEBUG)
+
+    def update_config(self, source: Any) -> None:
+        """Take over the upper-case names of a mapping, an object, or a Python file given by its path (`${NAME}` is expanded)."""
+        self.config.update_config(source)
 
     # Blueprints
 
@@ -237,13 +261,21 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         """
         return self.tasks.add(task, name, self)
 
-    def get_task(self, name: str) -> asyncio.Task[Any] | None:
-        """The task of a name."""
-        return self.tasks.get(name)
+    def get_task(self, name: str, *, raise_exception: bool = True) -> asyncio.Task[Any] | None:
+        """The task of a name. Raises `ServerError` when there is none, unless `raise_exception` is False: then it is None."""
+        task = self.tasks.get(name)
+        if task is None and raise_exception:
+            raise ServerError(f"there is no task named {name!r}")
+        return task
 
-    async def cancel_task(self, name: str, msg: str | None = None) -> None:
-        """Cancel a task and wait for its end."""
-        await self.tasks.cancel(name, msg)
+    async def cancel_task(self, name: str, msg: str | None = None, *, raise_exception: bool = True) -> None:
+        """Cancel a task and wait for its end. Raises as `get_task`."""
+        if self.get_task(name, raise_exception=raise_exception) is not None:
+            await self.tasks.cancel(name, msg)
+
+    async def shutdown_tasks(self, timeout: float | None = None) -> None:
+        """Cancel every task and wait for them, for GRACEFUL_SHUTDOWN_TIMEOUT seconds unless told otherwise."""
+        await self.tasks.shutdown(self.config.GRACEFUL_SHUTDOWN_TIMEOUT if timeout is None else timeout)
 
     def purge_tasks(self) -> None:
         """Forget tasks that are over."""
@@ -259,25 +291,12 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     def url_for(self, view_name: str, **values: Any) -> str:
         """The URL of a route: path parameters by name, other values become the query.
 
-        `_external`, `_scheme`, `_server`, `_anchor` as in Sanic. Raises `URLBuildError` (500).
+        For `static` folders `filename` names a file, and `name` the folder. `_external`, `_scheme`, `_server`, `_anchor`, `_host`,
+        `_method` as in Sanic. Raises `URLBuildError` (500).
         """
-        self.finalise()
-        route = self.router.routes_by_name.get(view_name) or self.router.routes_by_name.get(f"{self.name}.{view_name}")
-        if route is None:
-            raise URLBuildError(f"there is no route named {view_name!r}")
-        anchor, scheme = values.pop("_anchor", ""), values.pop("_scheme", "") or self.config.URL_SCHEME
-        server, external = values.pop("_server", "") or self.config.SERVER_NAME, values.pop("_external", False)
-        values.pop("_method", None)
-        path = _build_path(route, values)
-        if values:
-            path += "?" + urlencode(values, doseq=True)
-        if anchor:
-            path += "#" + quote(anchor)
-        if not external:
-            return path
-        if not server:
-            raise URLBuildError("an external URL needs _server or SERVER_NAME")
-        return f"{scheme}://{server}{path}" if "://" not in server else server + path
+        if self._dispatcher is not None:
+            return build_url(self.name, self.config, self.router.routes_by_name, view_name, values)
+        return build_url(self.name, self.config, places_of(self, self._placements), view_name, values)
 
     # Serving
 
@@ -301,20 +320,3 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         from fairlead.workers import serve
 
         raise SystemExit(serve(self, host=host, port=port, **options))
-
-
-def _build_path(route: Route, values: dict[str, Any]) -> str:
-    segments: list[str] = []
-    for segment in route.segments:
-        if not isinstance(segment, Parameter):
-            segments.append(segment.decode())
-            continue
-        if segment.name not in values:
-            raise URLBuildError(f"the route {route.name!r} needs the parameter {segment.name!r}")
-        text = str(values.pop(segment.name))
-        try:
-            segment.type.convert(text)
-        except ValueError:
-            raise URLBuildError(f"{text!r} is no {segment.type.label} for the parameter {segment.name!r}") from None
-        segments.append(quote(text, safe="/" if segment.type.label == "path" else ""))
-    return "/" + "/".join(segments)

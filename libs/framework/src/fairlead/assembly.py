@@ -6,7 +6,12 @@ signals and error handlers are collected from the application and its blueprints
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, get_type_hints
+from uuid import UUID
 
 from fairlead.blueprint import Blueprint, Placement
 from fairlead.composition import compose
@@ -15,6 +20,7 @@ from fairlead.dispatch import Dispatcher
 from fairlead.extension import route_middleware
 from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord, hosts_of
 from fairlead.routing import Route
+from fairlead.routing.pattern import Segment
 from fairlead.signals import Event
 from fairlead.types import Middleware
 
@@ -29,13 +35,7 @@ class Assembly:
         self._app = app
         self._placements = placements
         self._config: Config = app.config
-        self._dispatcher = Dispatcher(
-            app,
-            app.router,
-            app.error_handlers,
-            debug=self._config.DEBUG,
-            error_format=self._config.FALLBACK_ERROR_FORMAT,
-        )
+        self._dispatcher = Dispatcher(app, app.router, app.error_handler, app.request_class)
 
     def build(self) -> Dispatcher:
         """Raises TypeError, ValueError or `RouteExists` for registrations that contradict each other."""
@@ -98,18 +98,15 @@ class Assembly:
             for given in (record.strict_slashes, placement.strict_slashes if placement else None, app.strict_slashes, False)
             if given is not None
         )
-        hosts = record.hosts
-        if not hosts and blueprint is not None and blueprint.host:
-            hosts = hosts_of(blueprint.host)
         route = Route(
-            ".".join([app.name, *([placement.name] if placement else []), record.name]),
+            name_of(app, record, placement),
             path,
             app.router.parse(path),
             record.methods,
             record.handler,
             strict=strict,
             stream=record.stream,
-            hosts=hosts,
+            hosts=hosts_of_record(record, placement),
             is_websocket=record.is_websocket,
             error_format=record.error_format,
             blueprint=blueprint,
@@ -141,6 +138,57 @@ class Assembly:
             before += route_middleware(handler, "request")
             after += route_middleware(handler, "response")
         return _by_priority(before), _by_priority(after)[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRoute:
+    """What a record will be when the application is finalised, as far as URLs are concerned."""
+
+    segments: list[Segment]
+    hosts: frozenset[str]
+    methods: frozenset[str]
+
+
+def places_of(app: App[Any, Any], placements: list[Placement]) -> dict[str, PlannedRoute]:
+    """Every route's place by its full name, before the application is finalised."""
+    recorded: list[tuple[Placement | None, RouteRecord]] = [(None, record) for record in app.route_records]
+    recorded += [(placement, record) for placement in placements for record in placement.blueprint.route_records]
+    return {
+        name_of(app, record, placement): PlannedRoute(
+            app.router.parse(path_of(record, placement)), hosts_of_record(record, placement), record.methods
+        )
+        for placement, record in reversed(recorded)
+    }
+
+
+def name_of(app: App[Any, Any], record: RouteRecord, placement: Placement | None) -> str:
+    """`app.route`, or `app.blueprint.route`."""
+    return ".".join([app.name, *([placement.name] if placement else []), record.name])
+
+
+def hosts_of_record(record: RouteRecord, placement: Placement | None) -> frozenset[str]:
+    """The route's own hosts, or its blueprint's."""
+    return record.hosts or hosts_of(placement.blueprint.host if placement is not None else None)
+
+
+_INFERRED = {int: "int", float: "float", str: "str", UUID: "uuid", date: "ymd"}
+_UNTYPED = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)>")
+
+
+def _typed_by_handler(path: str, handler: Any) -> str:
+    """The path with a type for each parameter that has none, from the handler's annotations: as in Sanic, a wrong value is 404."""
+    if _UNTYPED.search(path) is None:
+        return path
+    try:
+        hints = get_type_hints(inspect.unwrap(handler))
+    except (NameError, TypeError):
+        return path
+
+    def typed(found: re.Match[str]) -> str:
+        label = _INFERRED.get(hints.get(found[1], str))
+        return found[0] if label in (None, "str") else f"<{found[1]}:{label}>"
+
+    return _UNTYPED.sub(typed, path)
 
 
 _TAPPED = (
@@ -184,4 +232,4 @@ def path_of(record: RouteRecord, placement: Placement | None) -> str:
         version_prefix = version_prefix if version_prefix is not None else placement.version_prefix
     if version is not None:
         path = f"{'/v' if version_prefix is None else version_prefix}{str(version).removeprefix('v')}{path}"
-    return path if path.startswith("/") else f"/{path}"
+    return _typed_by_handler(path if path.startswith("/") else f"/{path}", record.handler)

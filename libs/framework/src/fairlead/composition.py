@@ -120,7 +120,7 @@ def _with_middleware(
                 if answer is not None:
                     break
             else:
-                answer = await result_of(call(request, *values))
+                answer = await result_of(call(request, *(request.path_values(values) if values else ())))
             if request.responded or is_upgraded(request):
                 return None  # the head is gone: response middleware ran when it was sent
             response = respond_with(answer)

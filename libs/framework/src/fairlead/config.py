@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,7 +95,7 @@ DEFAULTS: dict[str, Any] = {
     "REQUEST_ID_HEADER": True,
     "SERVER_NAME": "",
     "EVENT_AUTOREGISTER": False,  # `app.event` waits for events that no handler knows
-    "URL_SCHEME": "http",
+    "URL_SCHEME": "",  # of external URLs; "": that of the page they stand in
     # Logs
     "DEBUG": False,
     "ACCESS_LOG": True,
@@ -120,21 +121,26 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "TLS_MIN_VERSION": ("1.2", "1.3"),
     "WEBSOCKET_COMPRESSION": (None, "deflate"),
 }
-_SECRET = frozenset(
-    (
-        "FORWARDED_SECRET",
-        "TLS_KEY_PASSWORD",
-    )
-)
-_TRUE = frozenset(("1", "true", "yes", "on", "y", "t"))
-_FALSE = frozenset(("0", "false", "no", "off", "n", "f", ""))
+_SECRET = frozenset(("FORWARDED_SECRET", "TLS_KEY_PASSWORD"))
+_TRUE = frozenset(("1", "true", "yes", "yep", "yup", "on", "y", "t", "enable", "enabled"))
+_FALSE = frozenset(("0", "false", "no", "nope", "off", "n", "f", "disable", "disabled", ""))
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+Convert = Callable[[str], Any]
 
 
 class Config(dict[str, Any]):
     """`config.PORT` and `config["PORT"]` are the same. Raises `ConfigurationError` for a framework key of the wrong type."""
 
-    def __init__(self, defaults: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        converters: Iterable[Convert] = (),
+    ) -> None:
         super().__init__(DEFAULTS)
+        object.__setattr__(self, "_converters", [_truth, float, int, *converters])
         if defaults:
             self.update(defaults)
         if environ is not None:
@@ -162,19 +168,39 @@ class Config(dict[str, Any]):
         for name, value in dict(*others, **named).items():
             self[name] = value
 
+    def register_type(self, converter: Convert) -> None:
+        """Try one more converter on the text of variables, before all others; it raises ValueError for what it is not for."""
+        self._converters.append(converter)
+
+    def load_environment_vars(self, prefix: str = PREFIX) -> None:
+        """`load_environment` from this process's environment, as Sanic calls it."""
+        self.load_environment(os.environ, prefix)
+
     def load_environment(self, environ: Mapping[str, str], prefix: str = PREFIX) -> None:
-        """Take over the environment's variables with the prefix. Raises `ConfigurationError` with every problem."""
+        """Take over the environment's variables with the prefix. Raises `ConfigurationError` with every problem.
+
+        Under the framework's own prefix only its keys may stand. Under another one there may be any: the framework's have their
+        types, others become what the first converter makes of them, or stay text.
+        """
         problems: list[str] = []
         for variable, text in sorted(environ.items()):
             if not variable.startswith(prefix):
                 continue
             try:
-                name, value = _named_value(variable, variable.removeprefix(prefix), text)
-                self[name] = value
+                name, value = _named_value(variable, variable.removeprefix(prefix), text, is_strict=prefix == PREFIX)
+                self[name] = value if name in DEFAULTS else self._converted(value)
             except ConfigurationError as exc:
                 problems += exc.problems
         if problems:
             raise ConfigurationError(*problems)
+
+    def _converted(self, text: str) -> Any:
+        for convert in reversed(self._converters):
+            try:
+                return convert(text)
+            except ValueError:
+                continue
+        return text
 
     def load(self, source: str | Path | Mapping[str, Any] | ModuleType | type | object) -> None:
         """Take over the upper-case names of a mapping, module, class, object, or of a Python file."""
@@ -190,7 +216,7 @@ class Config(dict[str, Any]):
         if not isinstance(source, (str, Path)):
             self.load(source)
             return
-        path = Path(os.path.expandvars(str(source)))
+        path = Path(_VARIABLE.sub(_variable, str(source)))
         namespace: dict[str, Any] = {"__file__": str(path)}
         try:
             exec(compile(path.read_bytes(), path, "exec"), namespace)
@@ -239,7 +265,14 @@ class Config(dict[str, Any]):
         return f"Config({shown!r})"
 
 
-def _named_value(variable: str, name: str, text: str) -> tuple[str, Any]:
+def _variable(found: re.Match[str]) -> str:
+    try:
+        return os.environ[found[1]]
+    except KeyError:
+        raise ConfigurationError(f"the variable {found[1]} of a configuration file's path is not set") from None
+
+
+def _named_value(variable: str, name: str, text: str, *, is_strict: bool) -> tuple[str, str]:
     if name in DEFAULTS:
         return name, text
     if name.endswith("_FILE") and name.removesuffix("_FILE") in DEFAULTS:
@@ -247,6 +280,8 @@ def _named_value(variable: str, name: str, text: str) -> tuple[str, Any]:
             return name.removesuffix("_FILE"), Path(text).read_text().strip()
         except OSError as exc:
             raise ConfigurationError(f"{variable}: the file {text} can't be read: {exc.strerror}") from None
+    if not is_strict:
+        return name, text
     close = difflib.get_close_matches(name, DEFAULTS, 1)
     hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
     raise ConfigurationError(f"{variable} is no setting of fairlead{hint}")
@@ -277,14 +312,18 @@ def check(name: str, value: Any) -> Any:
 _KIND_NAMES = {int: "whole number", float: "number", bool: "truth value (true or false)", str: "text", tuple: "list"}
 
 
+def _truth(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return word in _TRUE
+
+
 def _convert(kind: type, value: Any) -> Any:
     if kind is bool:
         if isinstance(value, str):
-            if value.strip().lower() in _TRUE:
-                return True
-            if value.strip().lower() in _FALSE:
-                return False
-        elif isinstance(value, bool):
+            return _truth(value)
+        if isinstance(value, bool):
             return value
         raise ValueError(value)
     if kind is tuple:

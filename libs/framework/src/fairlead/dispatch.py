@@ -19,12 +19,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.composition import result_of
-from fairlead.error_pages import error_response
+from fairlead.error_handler import ErrorHandler, find_handler
 from fairlead.errors import FairleadException, RequestCancelled, ServiceUnavailable, WebsocketClosed
 from fairlead.request import DONE, Request, current_request
 from fairlead.response import HTTPResponse, JSONResponse, respond_with
 from fairlead.routing import Route, Router
-from fairlead.types import ErrorHandler
+from fairlead.types import ErrorHandler as Handler
 
 if TYPE_CHECKING:
     from fairlead.request_signals import RequestSignals
@@ -48,21 +48,20 @@ class Tracer(Protocol):
 
 _ANSWERED_TWICE = "the handler returned a response after request.respond(): it is not sent"
 
-ErrorHandlers = dict[type[BaseException], ErrorHandler]
+ErrorHandlers = dict[type[BaseException], Handler]
 
 
 class Dispatcher:
     """Routes, error handlers and the observer of one application, ready to serve. Made by `App.finalise`."""
 
-    def __init__(self, app: Any, router: Router, errors: ErrorHandlers, *, debug: bool, error_format: str) -> None:
+    def __init__(self, app: Any, router: Router, errors: ErrorHandler, request_class: type[Request[Any, Any]] = Request) -> None:
         self.app = app
         self.observer: Observer | None = None
         self.tracer: Tracer | None = None
         self._router = router
         self._errors = errors
+        self.request_class = request_class
         self._blueprint_errors: dict[Any, ErrorHandlers] = {}
-        self._debug = debug
-        self._error_format = error_format
         self.signals: RequestSignals | None = None
         """The built-in events of requests; None when nobody listens to any."""
         self.taps: Taps | None = None
@@ -218,16 +217,16 @@ class Dispatcher:
                 self._log(request, exc)
                 exc = second
         self._log(request, exc)
-        return error_response(request, exc, debug=self._debug, default_format=self._error_format)
+        try:
+            return respond_with(await result_of(self._errors.default(request, exc)))
+        except Exception as second:
+            self._log(request, second)
+            response: HTTPResponse = ErrorHandler().default(request, second)
+            return response
 
-    def _handler_for(self, request: Request[Any, Any], kind: type[BaseException]) -> ErrorHandler | None:
+    def _handler_for(self, request: Request[Any, Any], kind: type[BaseException]) -> Handler | None:
         own = self._blueprint_errors.get(request.route.blueprint) if request.route is not None else None
-        for handlers in (own, self._errors):
-            if handlers:
-                for base in kind.__mro__:
-                    if base in handlers:
-                        return handlers[base]
-        return None
+        return (find_handler(own, kind) if own else None) or find_handler(self._errors.handlers, kind)
 
     def _log(self, request: Request[Any, Any], exc: Exception) -> None:
         extra = {"method": request.method, "path": request.path}

@@ -32,6 +32,7 @@ __all__ = [
     "InvalidUsage",
     "MethodNotAllowed",
     "MethodNotSupported",
+    "NoRequest",
     "NotFound",
     "PayloadTooLarge",
     "PreconditionFailed",
@@ -72,12 +73,16 @@ class FairleadException(Exception):
 
     `message` is shown to the client, so it must not hold anything private. `context` is added to the answer's body as public
     detail, `extra` reaches the log and the debug page only. `headers` are added to the response.
+    All of these may be declared by a subclass, `message` as a property that reads `extra`.
     `quiet` errors are not logged as errors; by default those with a status below 500.
     """
 
     status_code: int = 500
     quiet: bool | None = None
     message: str = ""
+    context: dict[str, Any] = {}  # noqa: RUF012  as a subclass declares them; an instance has its own
+    extra: dict[str, Any] = {}  # noqa: RUF012
+    headers: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(
         self,
@@ -93,15 +98,17 @@ class FairleadException(Exception):
             self.status_code = status_code
         if isinstance(message, bytes):
             message = message.decode("utf-8", "replace")
-        self.message = message or self.message or status_phrase(self.status_code)
-        super().__init__(self.message)
+        self.context = dict(context or self.context)
+        self.extra = dict(extra or self.extra)
+        self.headers = dict(headers or self.headers)
+        text = message or self.message or status_phrase(self.status_code)
+        if not isinstance(getattr(type(self), "message", None), property):  # a class may make its message from `extra`
+            self.message = text
+        super().__init__(text)
         if quiet is not None:
             self.quiet = quiet
         elif self.quiet is None:
             self.quiet = self.status_code < 500
-        self.context: dict[str, Any] = dict(context or {})
-        self.extra: dict[str, Any] = dict(extra or {})
-        self.headers: dict[str, str] = dict(headers or {})
 
 
 HTTPException = FairleadException
@@ -317,6 +324,10 @@ class ServerError(FairleadException):
 
 class URLBuildError(ServerError):
     """500: `url_for` was given a name or parameters that make no URL."""
+
+
+class NoRequest(ServerError, LookupError):
+    """500: the current request was asked for where none is handled."""
 
 
 class InvalidSignal(ServerError):

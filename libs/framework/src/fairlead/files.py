@@ -30,6 +30,7 @@ from fairlead.http.conditional import has_changed, http_date, is_unmodified
 from fairlead.http.headers import Headers
 from fairlead.request import Request
 from fairlead.response import HTTPResponse
+from fairlead.streaming import ResponseStream
 from fairlead.types import HeaderItems
 
 STREAM_FROM_BYTES = 1_048_576
@@ -117,6 +118,37 @@ async def file(
     return response
 
 
+def disposition(filename: str) -> str:
+    """Content-Disposition for a file to be saved under a name (RFC 6266): quoted, and for other than ASCII in UTF-8."""
+    if filename.isascii() and filename.isprintable() and '"' not in filename and "\\" not in filename:
+        return f'attachment; filename="{filename}"'
+    return f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+async def file_stream(
+    location: str | os.PathLike[str],
+    status: int = 200,
+    chunk_size: int = PIECE_BYTES,
+    mime_type: str | None = None,
+    headers: HeaderItems | None = None,
+    filename: str | None = None,
+) -> ResponseStream:
+    """Answer the current request with a file, `chunk_size` bytes at a time, as fast as its reader takes them.
+
+    Chunked unless `headers` has a Content-Length. Raises `FileNotFound` (404), and `NoRequest` outside of a request.
+    """
+    path, loop = Path(location), asyncio.get_running_loop()
+    response = HTTPResponse(b"", status, headers, mime_type or guess_content_type(filename or path))
+    if filename:
+        response.headers.setdefault("content-disposition", disposition(filename))
+    opened = await loop.run_in_executor(None, _open, path)
+    with opened:
+        stream = await Request.get_current().respond(response)
+        while piece := await loop.run_in_executor(None, opened.read, chunk_size):
+            await stream.send(piece)
+    return stream
+
+
 @dataclass(slots=True)
 class _Delivery:
     """What is wanted of a file. `read` is for a thread."""
@@ -172,7 +204,7 @@ class _Delivery:
         else:
             fields.setdefault("cache-control", "no-cache")
         if self.filename is not None:
-            fields.setdefault("content-disposition", f"attachment; filename*=UTF-8''{quote(self.filename, safe='')}")
+            fields.setdefault("content-disposition", disposition(self.filename))
         return modified
 
     def _part(self, response: HTTPResponse, total: int) -> tuple[int, int]:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from fairlead.errors import BadRequest, FairleadException, UnsupportedMediaType
+from fairlead.errors import BadRequest, FairleadException, NoRequest, UnsupportedMediaType
 from fairlead.http import media
 from fairlead.http.connection_info import ConnectionInfo as ConnectionInfo
 from fairlead.http.cookies import RequestCookies
+from fairlead.http.credentials import Credentials, parse_credentials
 from fairlead.http.forms import Parameters, decode_form, parse_pairs, parse_parameters
 from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
 from fairlead.http.head import Head, request_id_of
@@ -181,11 +182,23 @@ class Request(Generic[AppT, CtxT]):
 
     @staticmethod
     def get_current() -> Request[Any, Any]:
-        """The request that the running code belongs to. Raises `LookupError` outside of one."""
+        """The request that the running code belongs to. Raises `NoRequest` outside of one."""
         request = current_request.get()
         if request is None:
-            raise LookupError("no request is being handled here")
+            raise NoRequest("no request is being handled here")
         return request
+
+    @staticmethod
+    def make_context() -> Any:
+        """What `ctx` is at first; a subclass (`App(request_class=…)`) may give an object of its own."""
+        return SimpleNamespace()
+
+    def path_values(self, values: Any) -> Any:
+        """The values for the handler's path parameters: those of the router, or what middleware made of `match_info`."""
+        try:
+            return _READ_MATCH_INFO(self).values()  # the slot itself: nothing is computed
+        except AttributeError:
+            return values
 
     @property
     def name(self) -> str | None:
@@ -257,16 +270,15 @@ class Request(Generic[AppT, CtxT]):
         return self.headers.get("content-type", media.OCTETS)
 
     @property
-    def credentials(self) -> tuple[str, str] | None:
+    def credentials(self) -> Credentials | None:
         """Scheme (lower case) and credentials of the Authorization header; None without one."""
-        scheme, _, value = self.headers.get("authorization", "").strip().partition(" ")
-        return (scheme.lower(), value.strip()) if scheme and value.strip() else None
+        return parse_credentials(self.headers.get("authorization", ""))
 
     @property
     def token(self) -> str | None:
-        """The credentials of `Authorization: Bearer …`; None without."""
+        """The credentials of `Authorization: Bearer …` (or `Token …`); None without."""
         credentials = self.credentials
-        return credentials[1] if credentials is not None and credentials[0] == "bearer" else None
+        return credentials[1] if credentials is not None and credentials.auth_type in ("bearer", "token") else None
 
     # addresses
 
@@ -346,7 +358,7 @@ class Request(Generic[AppT, CtxT]):
         if not self.body:
             return None
         try:
-            return (loads or msgspec.json.decode)(self.body)
+            return (loads or getattr(self.app, "loads", None) or msgspec.json.decode)(self.body)
         except (ValueError, RecursionError) as exc:
             raise BadRequest(f"The body is no valid JSON: {exc}") from None
 
@@ -413,6 +425,9 @@ class Request(Generic[AppT, CtxT]):
         return self._response is not None
 
 
+_READ_MATCH_INFO = Request.__dict__["match_info"].__get__
+
+
 def _path(request: Request[Any, Any]) -> str:
     return request.target.partition(b"?")[0].decode("ascii")
 
@@ -465,7 +480,7 @@ _LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "accept": lambda request: media.parse_accept(",".join(request.headers.getall("accept", []))),
     "args": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1")),
     "cookies": lambda request: RequestCookies("; ".join(request.headers.getall("cookie", []))),
-    "ctx": lambda request: SimpleNamespace(),
+    "ctx": lambda request: request.make_context(),
     "files": _files,
     "form": _form,
     "forwarded": _forwarded,

@@ -7,10 +7,12 @@ A response is a body, a status, a content type and, only when somebody asks for 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -18,9 +20,21 @@ from fairlead.errors import ServerError
 from fairlead.http import media
 from fairlead.http.cookies import Cookie, CookieJar, SameSite
 from fairlead.http.headers import Headers
+from fairlead.request import current_request
 from fairlead.types import HeaderItems
 
 encode_json = msgspec.json.encode
+
+Dumps = Callable[..., str | bytes]
+
+own_encoders: WeakKeyDictionary[Any, Dumps] = WeakKeyDictionary()
+"""Applications that were given a `dumps` of their own."""
+
+
+def _encoder() -> Dumps:
+    """The JSON encoder of the application whose request is being handled."""
+    request = current_request.get()
+    return encode_json if request is None else own_encoders.get(request.app, encode_json)
 
 
 class HTTPResponse:
@@ -117,9 +131,11 @@ class JSONResponse(HTTPResponse):
         status: int = 200,
         headers: HeaderItems | None = None,
         content_type: str | None = media.JSON,
-        dumps: Callable[..., str | bytes] = encode_json,
+        dumps: Dumps | None = None,
         **options: Any,
     ) -> None:
+        if dumps is None:
+            dumps = _encoder() if own_encoders else encode_json
         encoded = dumps(body, **options) if options else dumps(body)
         self.body = encoded.encode() if isinstance(encoded, str) else encoded
         self.status = status
@@ -137,7 +153,7 @@ class JSONResponse(HTTPResponse):
     def raw_body(self, value: Any) -> None:
         self.set_body(value)
 
-    def set_body(self, value: Any, dumps: Callable[..., str | bytes] | None = None, **options: Any) -> None:
+    def set_body(self, value: Any, dumps: Dumps | None = None, **options: Any) -> None:
         """Replace the value."""
         encoded = (dumps or self._dumps)(value, **options)
         self._value = value
@@ -199,10 +215,10 @@ def json(
     status: int = 200,
     headers: HeaderItems | None = None,
     content_type: str = media.JSON,
-    dumps: Callable[..., str | bytes] = encode_json,
+    dumps: Dumps | None = None,
     **options: Any,
 ) -> JSONResponse:
-    """A JSON response; `dumps` is msgspec's encoder unless another is given."""
+    """A JSON response; encoded by msgspec, unless the application or this call brings another `dumps`."""
     return JSONResponse(body, status, headers, content_type, dumps, **options)
 
 
@@ -244,3 +260,10 @@ def respond_with(value: Any) -> HTTPResponse:
         raise ServerError(extra={"returned": type(value).__name__}) from TypeError(
             f"the handler returned {type(value).__name__}, which is no response"
         )
+
+
+def __getattr__(name: str) -> Any:
+    """`file`, `file_stream` and `validate_file`, where Sanic has them; they are loaded when they are used."""
+    if name in ("file", "file_stream", "validate_file"):
+        return getattr(importlib.import_module("fairlead.files"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

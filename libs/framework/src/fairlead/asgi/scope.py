@@ -49,7 +49,8 @@ def request_of(app: Any, exchange: Exchange, scope: Scope) -> Request[Any, Any]:
     method = scope.get("method", "GET").encode("ascii", "replace")
     head = _head(scope)
     if not root_path:
-        return Request(app, exchange, method, target, head, b"")
+        request_class: type[Request[Any, Any]] = app.request_class
+        return request_class(app, exchange, method, target, head, b"")
     request = RootedRequest(app, exchange, method, target, head, b"")
     request.root_path = quote(root_path, safe=_SAFE)
     return request

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime
-from typing import Literal
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from fairlead.http.headers import Headers
@@ -157,6 +157,31 @@ class CookieJar:
         self._headers.add("set-cookie", str(cookie))
         return cookie
 
+    @property
+    def cookies(self) -> list[Cookie]:
+        """The cookies that are set, as they would be set again. Lines that are none are passed over."""
+        return [cookie for line in self._lines() if (cookie := _cookie_of(line)) is not None]
+
+    def get_cookie(
+        self,
+        key: str,
+        *,
+        path: str = "/",
+        domain: str | None = None,
+        host_prefix: bool = False,
+        secure_prefix: bool = False,
+    ) -> Cookie | None:
+        """The cookie of a name, path and domain; None when it is not set."""
+        name = (HOST_PREFIX if host_prefix else SECURE_PREFIX if secure_prefix else "") + key
+        for cookie in self.cookies:
+            if (cookie.name, cookie.path, cookie.domain) == (name, path, domain):
+                return cookie
+        return None
+
+    def has_cookie(self, key: str, **options: Any) -> bool:
+        """Whether `get_cookie` finds one."""
+        return self.get_cookie(key, **options) is not None
+
     def __contains__(self, name: object) -> bool:
         return any(line.partition("=")[0] == name for line in self._lines())
 
@@ -165,3 +190,28 @@ class CookieJar:
 
     def _lines(self) -> list[str]:
         return self._headers.getall("set-cookie", [])
+
+
+def _cookie_of(line: str) -> Cookie | None:
+    """Read a Set-Cookie line as a browser does (RFC 6265 §5.2)."""
+    first, *rest = (part.strip() for part in line.split(";"))
+    name, _, value = first.partition("=")
+    given = {key.strip().lower(): text.strip() for key, _, text in (part.partition("=") for part in rest)}
+    host, secure = name.startswith(HOST_PREFIX), name.startswith(SECURE_PREFIX)
+    try:
+        return Cookie(
+            name.removeprefix(HOST_PREFIX).removeprefix(SECURE_PREFIX),
+            unquote(value),
+            given.get("path"),
+            given.get("domain"),
+            "secure" in given,
+            int(given["max-age"]) if "max-age" in given else None,
+            parsedate_to_datetime(given["expires"]) if "expires" in given else None,
+            "httponly" in given,
+            given.get("samesite"),  # type: ignore[arg-type]
+            "partitioned" in given,
+            host,
+            secure,
+        )
+    except ValueError:
+        return None

@@ -111,6 +111,8 @@ class Parameter:
 
     name: str
     type: ParameterType
+    names: tuple[str, ...]
+    """What its value is called; two names for a file and its extension, whose value is a pair."""
 
     def read(self, segment: bytes) -> Any:
         """The value of a percent-encoded segment. Raises ValueError when it doesn't fit, also when it is no UTF-8."""
@@ -122,7 +124,9 @@ class Parameter:
 Segment = bytes | Parameter
 
 _LITERAL_SAFE = "!$&'()*+,;=:@%"
-_SEGMENT = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?::(.+))?>").fullmatch
+_SEGMENT = re.compile(r"<([A-Za-z_][A-Za-z0-9_]*)(?:=([a-z]+))?(?::(.+))?>").fullmatch
+_EXTENSION = re.compile(r"ext(?:=([A-Za-z0-9.|]+))?").fullmatch
+_WORD = re.compile(r"[A-Za-z0-9]+").fullmatch
 
 
 def split_pattern(path: str) -> list[str]:
@@ -140,6 +144,36 @@ def split_pattern(path: str) -> list[str]:
     return [*segments, current]
 
 
+def _parameter(found: re.Match[str], types: PatternTypes) -> Parameter:
+    """`<name>`, `<name:type>`, `<name:ext>`, `<name=type:ext=jpg|png>`."""
+    name, of_name, label = found[1], found[2], found[3] or "str"
+    extension = _EXTENSION(label)
+    if extension is not None:
+        stem = types.find(of_name or "str", name)
+        if stem.label == "path":
+            raise ValueError(f"<{found[0]}>: a file with an extension is no path")
+        return Parameter(name, _with_extension(stem, extension[1]), (name, "ext"))
+    if of_name is not None:
+        raise ValueError(f"{found[0]}: a type stands before an extension only, as in <{name}={of_name}:ext>")
+    return Parameter(name, types.find(label, name), (name,))
+
+
+def _with_extension(stem: ParameterType, known: str | None) -> ParameterType:
+    """A type whose value is a pair: what stands before the extension, and the extension without its dot."""
+    endings = sorted(known.split("|"), key=len, reverse=True) if known else []
+
+    def split(text: str) -> tuple[Any, str]:
+        for ending in endings:
+            if text.endswith(f".{ending}"):
+                return stem.convert(text[: -len(ending) - 1]), ending
+        name, dot, ending = text.rpartition(".")
+        if endings or not dot or _WORD(ending) is None:
+            raise ValueError(text)
+        return stem.convert(name), ending
+
+    return ParameterType(f"{stem.label}:ext={known or ''}", split, 42)
+
+
 def parse_pattern(path: str, types: PatternTypes) -> list[Segment]:
     """The segments of a path. Raises ValueError for a path that makes no sense."""
     if not path.startswith("/"):
@@ -153,11 +187,12 @@ def parse_pattern(path: str, types: PatternTypes) -> list[Segment]:
                 raise ValueError(f"in {path!r} a parameter must fill the whole segment")
             segments.append(quote(text, safe=_LITERAL_SAFE).encode())
             continue
-        name, label = found[1], found[2] or "str"
-        if name in names:
-            raise ValueError(f"the parameter {name!r} appears twice in {path!r}")
-        names.add(name)
-        segments.append(Parameter(name, types.find(label, name)))
+        parameter = _parameter(found, types)
+        for name in parameter.names:
+            if name in names:
+                raise ValueError(f"the parameter {name!r} appears twice in {path!r}")
+            names.add(name)
+        segments.append(parameter)
     for segment in segments[:-1]:
         if isinstance(segment, Parameter) and segment.type.label == "path":
             raise ValueError(f"in {path!r} a parameter of type path can only stand last")

@@ -21,6 +21,7 @@ class Route:
         "ctx",
         "error_format",
         "handler",
+        "has_pairs",
         "hosts",
         "is_async",
         "is_websocket",
@@ -67,7 +68,10 @@ class Route:
         self.blueprint = blueprint
         self.ctx = ctx or SimpleNamespace()
         self.options = options or {}
-        self.parameter_names = tuple(segment.name for segment in segments if isinstance(segment, Parameter))
+        parameters = [segment for segment in segments if isinstance(segment, Parameter)]
+        self.parameter_names = tuple(name for parameter in parameters for name in parameter.names)
+        self.has_pairs = any(len(parameter.names) > 1 for parameter in parameters)
+        """Some parameter has two names, and a pair for a value."""
         self.max_body_bytes: int | None = None
         self.body_timeout_s: float | None = None
         self.response_timeout_s: float | None = None

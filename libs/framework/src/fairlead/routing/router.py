@@ -83,7 +83,7 @@ class _Table:
             self._index_below(child)
 
     def _index_last(self, node: _Node, prefix: bytes) -> None:
-        if len(node.parameters) == 1 and not node.rest:
+        if len(node.parameters) == 1 and not node.rest and len(node.parameters[0][0].names) == 1:
             parameter, child = node.parameters[0]
             for method, route in [*child.routes.items()]:
                 self.last.setdefault(method, {})[prefix] = (parameter.type.convert, route)
@@ -101,7 +101,14 @@ class _Table:
         """The route and its parameters' values; methods that the path has instead are added to `allowed`."""
         values: list[Any] = []
         route = _walk(self.root, path.split(b"/")[1:], 0, values, method, allowed)
-        return (route, values or None) if route is not None else None
+        if route is None:
+            return None
+        return route, (_flat(values) if route.has_pairs else values) or None
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Values with the pairs of files and their extensions taken apart."""
+    return [single for value in values for single in (value if isinstance(value, tuple) else (value,))]
 
 
 def _slash_variants(route: Route) -> list[list[Segment]]:

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
 
 class Application(Protocol):
-    """`fairlead.dispatch.Dispatcher` is one; anything with these five names can be served."""
+    """`fairlead.dispatch.Dispatcher` is one; anything with these six names can be served."""
 
     app: Any
     """What `request.app` shall be."""
 
     observer: Callable[[Request[Any, Any], int, int, float], None] | None
     """Called once per response: `(request, status, body_bytes, duration_s)`."""
+
+    request_class: type[Request[Any, Any]]
+    """What requests are made of."""
 
     taps: Taps | None
     """Who is told of connections and of the bytes that are written to them; usually nobody."""

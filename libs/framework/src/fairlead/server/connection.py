@@ -166,7 +166,7 @@ class HttpConnection(Link):
                 if found is None or head.version != "1.1":
                     method, target, head = read_unusual(data[position:line_end], block, head, shared.limits)
                 position = end + 4
-                request: Request[Any, Any] = Request(shared.app, self, method, target, head, b"")
+                request = shared.request_class(shared.app, self, method, target, head, b"")
                 request.id = request_id_of(head)
                 length = head.length
                 if (length or head.chunked) and (head.chunked or size - position < length or length > shared.limits.max_body_bytes):

@@ -45,6 +45,7 @@ class Shared:
         "limits",
         "loop",
         "refused",
+        "request_class",
         "runner",
         "told_of_drain",
         "usual_line",
@@ -55,6 +56,7 @@ class Shared:
     def __init__(self, application: Application, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.application = application
         self.app = application.app
+        self.request_class = application.request_class
         self.limits = limits
         self.loop = loop
         self.runner = Runner(application.driver, loop)
