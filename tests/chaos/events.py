@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.chaos.load import Load, Mix, Tally
 from tests.chaos.process import Prober, ServiceProcess
+from tests.chaos.rooms import run_rooms
 
 __all__ = ["EVENTS", "Row", "Setting"]
 
@@ -365,3 +366,18 @@ def _failures(tally: Tally) -> Counter[str]:
 def _shown(failures: Counter[str] | dict[str, Any]) -> str:
     total = sum(failures.values())
     return "0" if not total else f"{total} ({', '.join(f'{name} ×{count}' for name, count in failures.items())})"
+
+
+@event
+async def rooms(setting: Setting) -> Row:
+    """Redis and a worker killed while rooms are full, on two instances of its own (W9)."""
+    is_short = setting.requests < 10_000
+    clients, messages = (25, 2000) if is_short else (100, 10_000)
+    outcome = await run_rooms(clients=clients, messages=messages, limit_s=300)
+    row = Row(
+        "Redis and a worker killed, rooms", answered=outcome.clients * outcome.messages // 4, failed=str(len(outcome.problems))
+    )
+    row.rest = f"{outcome.clients} clients at {outcome.workers} workers, {outcome.reconnects} came back"
+    row.problems += outcome.problems[:3]
+    row.require(outcome.reconnects > 0, "nobody was disturbed")
+    return row

@@ -31,11 +31,14 @@ class ServiceProcess:
         self._readers = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_stderr())]
 
     @classmethod
-    async def start(cls, workers: int, loop: str, stubs: Path, name: str = "app", **settings: object) -> ServiceProcess:
+    async def start(
+        cls, workers: int, loop: str, stubs: Path, name: str = "app", *, redis_url: str = "", **settings: object
+    ) -> ServiceProcess:
         """Start it on free ports. `stubs` is a folder whose `uvloop.py` hides the real one, used where `loop` says so."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD_")}
         environment |= {f"FAIRLEAD_{key.upper()}": str(value) for key, value in settings.items()}
         environment["PYTHONPATH"] = os.pathsep.join([*([str(stubs)] if loop == "asyncio" else []), str(REPOSITORY)])
+        environment["REDIS_URL"] = redis_url
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "fairlead", "serve", f"tests.chaos.target:{name}", "--workers", str(workers)),
             *("--port", "0", "--management-port", "0", "--log-format", "json", "--no-access-log"),

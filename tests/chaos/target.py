@@ -63,3 +63,23 @@ def lingering() -> App[Any, Any]:
     """The same service with a start that takes its time."""
     time.sleep(1.5)
     return app
+
+
+def rooms() -> App[Any, Any]:
+    """Rooms over several workers and instances; what is said in them comes from elsewhere."""
+    from fairlead import redis
+    from fairlead.channels import Channels
+    from fairlead.channels.redis import RedisBackend
+
+    speaking: App[Any, Any] = App("rooms")
+    backend = RedisBackend(redis.attach(speaking, os.environ["REDIS_URL"]))
+    channels = Channels(backend, max_entries=100_000, announces_presence=False).attach(speaking)
+
+    @speaking.websocket("/rooms/<name:str>")
+    async def room(request: Request[Any, Any], ws: Any, name: str) -> None:
+        async with channels.group(name).join(ws, after=request.args.get("after")):
+            await ws.send({"pid": PID})
+            async for _ in ws:
+                pass
+
+    return speaking
