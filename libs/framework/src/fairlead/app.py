@@ -27,6 +27,7 @@ from fairlead.dispatch import Dispatcher
 from fairlead.error_handler import ErrorHandler
 from fairlead.errors import ServerError
 from fairlead.health import Health
+from fairlead.injection import Injector
 from fairlead.lifecycle import Lifecycle
 from fairlead.registrar import Registrar
 from fairlead.request import Request
@@ -84,6 +85,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.health = Health()
         self.lifecycle = Lifecycle()
         self.tasks = TaskRegistry()
+        self.injector = Injector()
         self.signals = Signals(self.router.types)
         self.blueprints: dict[str, Blueprint] = {}
         self._placements: list[Placement] = []

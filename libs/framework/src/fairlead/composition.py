@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import PayloadTooLarge
-from fairlead.injection import bind, is_coroutine_handler
+from fairlead.injection import Injector
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, respond_with
 from fairlead.routing import Route

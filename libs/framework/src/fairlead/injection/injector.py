@@ -1,0 +1,238 @@
+"""The injector: an application's dependencies, and the plans by which its handlers are called.
+
+`bind` reads a handler's signature once, when the application is finalised, and gives the callable that `dispatch` uses:
+
+- a handler that takes `(request, …path parameters in the path's order)` is given back as it is: nothing is added to its call;
+- marked values alone cost one function that reads them, path parameters in another order one that passes them by name;
+- with dependencies, or a form, it is a coroutine that makes them, calls the handler, and tears them down.
+
+Dependencies come before marked values, because who may ask is the business of a dependency, and a stranger is to learn nothing
+from validation. All marked values are read before the answer to bad ones is given, so that it lists everything that is wrong.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.errors import ValidationFailed
+from fairlead.injection.lifetime import Lifetime
+from fairlead.injection.providers import Dependency, Provider, Providers, name_of
+from fairlead.injection.records import is_record
+from fairlead.injection.signature import Parameter, parameters_of
+from fairlead.injection.sources import Extract, reader_of
+from fairlead.request import Request
+
+_NOT_OVERRIDDEN: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A handler, ready to be called with `(request, *leading, *path values)`."""
+
+    call: Callable[..., Any]
+    is_async: bool
+    reads_form: bool = False
+
+
+class Injector:
+    """The dependencies of an application while it runs."""
+
+    def __init__(self) -> None:
+        self.providers = Providers()
+        self.overrides: dict[Any, Any] = {}
+        self._singletons = Lifetime("singleton", self.overrides)
+        self._worker = Lifetime("worker", self.overrides, self._singletons)
+        self._bindings: dict[tuple[Any, tuple[str, ...], int], Binding] = {}
+
+    def add(self, dependency: Dependency) -> None:
+        """Register a dependency. Raises ValueError for a second one of the same type."""
+        self.providers.add(dependency)
+
+    def prepare(self) -> None:
+        """Look at every dependency. Raises TypeError for the first that can't be provided."""
+        for _ in self.providers:
+            pass
+
+    async def open(self) -> None:
+        """Make what lives as long as the worker or the application, in the order of registration."""
+        try:
+            for provider in self.providers:
+                if provider.scope != "request":
+                    await self._worker.value(provider)
+        except BaseException as exc:
+            await self._worker.close(exc)
+            raise
+
+    async def close(self) -> None:
+        """Tear down what lives as long as the worker, in reverse order."""
+        await self._worker.close()
+
+    def lifetime(self, request: Request[Any, Any]) -> Lifetime:
+        """The lifetime of one request's dependencies."""
+        return Lifetime("request", self.overrides, self._worker, request)
+
+    @contextmanager
+    def override(self, kind: Any, value: Any) -> Iterator[None]:
+        """Within the block, whoever asks for `kind` is given `value`. Raises LookupError for a type that nobody provides."""
+        if kind not in self.providers:
+            raise LookupError(f"there is no dependency of the type {name_of(kind)}")
+        before = self.overrides.get(kind, _NOT_OVERRIDDEN)
+        self.overrides[kind] = value
+        try:
+            yield
+        finally:
+            if before is _NOT_OVERRIDDEN:
+                self.overrides.pop(kind, None)
+            else:
+                self.overrides[kind] = before
+
+    # Binding
+
+    def binding_of(self, handler: Callable[..., Any], names: tuple[str, ...], given: int = 1) -> Binding:
+        """`bind`, once for each handler: for decorators that call what they decorate."""
+        key = (handler, names, given)
+        binding = self._bindings.get(key)
+        if binding is None:
+            binding = self._bindings[key] = self.bind(handler, names, given)
+        return binding
+
+    def bind(self, handler: Callable[..., Any], path_names: Sequence[str], given: int = 1) -> Binding:
+        """The plan for a handler; `given` counts the leading arguments (two for websockets).
+
+        Raises TypeError when the handler can't take what the route gives, or asks for what nobody has.
+        """
+        inner = getattr(handler, "__fairlead_handler__", None)
+        if inner is not None:  # it calls this later, by `call_handler`: errors are to show now
+            names = (*path_names, *getattr(handler, "__fairlead_gives__", ()))
+            reads_form = self.binding_of(inner, names, given).reads_form or getattr(handler, "__fairlead_reads_form__", False)
+            return Binding(_by_name(handler, tuple(path_names), (), given), is_coroutine_handler(handler), reads_form)
+        parameters = parameters_of(handler)[given:]
+        readers = {p.name: reader_of(p) for p in parameters if p.place is not None}
+        needs = {p.name: self.providers.provider_of(p.kind) for p in parameters if p.place is None and p.kind in self.providers}
+        taken = [name for name in path_names if name not in readers and name not in needs]
+        if any(p.place == "path" and p.name not in path_names for p in parameters):  # a record of the whole path
+            taken = [name for name in taken if any(p.name == name for p in parameters)]
+        _check(handler, given, path_names, [*taken, *readers, *needs], parameters)
+        reads_form = any(p.place == "form" for p in parameters) or _reads_form(needs.values(), path_names)
+        if needs or reads_form:
+            return Binding(self._with_lifetime(handler, tuple(path_names), readers, needs, given, reads_form), True, reads_form)
+        is_async = is_coroutine_handler(handler)
+        if not readers and _takes_in_order(handler, path_names, given):
+            return Binding(handler, is_async)
+        if len(readers) == 1 and not path_names and _takes_in_order(handler, list(readers), given):
+            return Binding(_with_one(handler, next(iter(readers.values())), given), is_async)
+        return Binding(_by_name(handler, tuple(path_names), tuple(readers.items()), given, frozenset(taken)), is_async)
+
+    def _with_lifetime(
+        self,
+        handler: Callable[..., Any],
+        path_names: tuple[str, ...],
+        readers: dict[str, Extract],
+        needs: dict[str, Provider],
+        given: int,
+        reads_form: bool,
+    ) -> Callable[..., Any]:
+        call = _by_name(handler, path_names, tuple(readers.items()), given, frozenset(path_names) - readers.keys() - needs.keys())
+
+        async def with_lifetime(request: Request[Any, Any], *values: Any) -> Any:
+            lifetime = self.lifetime(request)
+            try:
+                found = {name: await lifetime.value(provider) for name, provider in needs.items()}
+                if reads_form:
+                    await request.receive_form()
+                answer = call(request, *values, **found)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+            except BaseException as exc:
+                await lifetime.close(exc)
+                raise
+            await lifetime.close()
+            return answer
+
+        return with_lifetime
+
+
+def _check(
+    handler: Callable[..., Any], given: int, path_names: Sequence[str], names: Sequence[str], parameters: Sequence[Parameter]
+) -> None:
+    try:
+        inspect.signature(handler).bind(*[None] * given, **dict.fromkeys(names))
+    except TypeError as exc:
+        name = getattr(handler, "__qualname__", repr(handler))
+        unknown = [f"{p.name}: {name_of(p.kind)}" for p in parameters if p.is_required and p.name not in names]
+        hint = f"; nobody provides {', '.join(unknown)}" if unknown else ""
+        raise TypeError(f"the handler {name} can't be called with ({', '.join(['request', *path_names])}): {exc}{hint}") from None
+    for p in parameters:
+        if p.place == "path" and p.name not in path_names and not is_record(p.kind):
+            raise TypeError(f"the path has no parameter {p.name!r} for the handler {getattr(handler, '__qualname__', repr(handler))}")
+
+
+def _reads_form(providers: Any, path_names: Sequence[str]) -> bool:
+    """Whether any of these, or what they need, reads a form. Raises TypeError for a path parameter that the path hasn't."""
+    reads_form = False
+    for provider in providers:
+        missing = [name for name in provider.path_names if name not in path_names]
+        if missing:
+            raise TypeError(f"the dependency {name_of(provider.kind)} needs {', '.join(missing)}: no dependency, not in the path")
+        below = _reads_form([needed for _, needed in provider.needs], path_names)
+        reads_form = reads_form or provider.reads_form or below
+    return reads_form
+
+
+def _takes_in_order(handler: Callable[..., Any], names: Sequence[str], given: int) -> bool:
+    positional = [
+        parameter.name
+        for parameter in inspect.signature(handler).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    return positional[given : given + len(names)] == list(names)
+
+
+def _with_one(handler: Callable[..., Any], read: Extract, given: int) -> Callable[..., Any]:
+    if given == 1:
+        return lambda request: handler(request, read(request))
+    return lambda request, *leading: handler(request, *leading, read(request))
+
+
+def _by_name(
+    handler: Callable[..., Any],
+    path_names: tuple[str, ...],
+    readers: tuple[tuple[str, Extract], ...],
+    given: int,
+    taken: frozenset[str] | None = None,
+) -> Callable[..., Any]:
+    is_whole = taken is None or len(taken) == len(path_names)
+
+    def call(request: Request[Any, Any], *values: Any, **found: Any) -> Any:
+        named = dict(zip(path_names, values[given - 1 :], strict=True))
+        if not is_whole:
+            named = {name: value for name, value in named.items() if name in taken}
+        named.update(found)
+        if readers:
+            named.update(read_all(request, readers))
+        return handler(request, *values[: given - 1], **named)
+
+    return call
+
+
+def read_all(request: Request[Any, Any], readers: tuple[tuple[str, Extract], ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    errors: list[dict[str, str]] = []
+    for name, read in readers:
+        try:
+            found[name] = read(request)
+        except ValidationFailed as exc:
+            errors += exc.errors
+    if errors:
+        raise ValidationFailed(errors)
+    return found
+
+
+def is_coroutine_handler(handler: Callable[..., Any]) -> bool:
+    """Whether calling it always gives a coroutine; a plain function that may return one is asked for its result instead."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+
