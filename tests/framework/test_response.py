@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import attrs
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, text
+from fairlead import App, HTTPResponse, JSONResponse, Request, empty, html, json, raw, redirect, responds, text
 from fairlead.errors import ServerError
 from fairlead.http.headers import check_field
 from fairlead.response import respond_with
+from fairlead.testing import AsyncTestClient
 
 
 class Item(msgspec.Struct):
@@ -204,3 +207,48 @@ def test_cookies_of_a_response() -> None:
 def test_json_response_is_a_response() -> None:
     """`JSONResponse` is the class that `json` makes."""
     assert isinstance(json(1), JSONResponse)
+
+
+class Model(pydantic.BaseModel):
+    unit_price: int = pydantic.Field(alias="unitPrice")
+
+
+@attrs.define
+class Attrs:
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        (Model(unitPrice=1), {"unitPrice": 1}),
+        ([Model(unitPrice=1)], [{"unitPrice": 1}]),
+        ({"a": Model(unitPrice=1)}, {"a": {"unitPrice": 1}}),
+        (Attrs("n"), {"name": "n"}),
+        ([Attrs("n")], [{"name": "n"}]),
+    ],
+)
+def test_records_of_other_libraries(value: Any, body: Any) -> None:
+    """attrs classes and pydantic models become JSON, inside of lists and mappings too."""
+    for response in (respond_with(value), json(value)):
+        assert (response.status, response.content_type, msgspec.json.decode(response.body)) == (200, "application/json", body)
+
+
+async def test_status_of_what_is_returned() -> None:
+    """`@responds` gives what a handler returns its status and fields; a response of its own is left as it is."""
+    app = App("typed")
+
+    @app.post("/")
+    @responds(201, headers={"X-Made": "yes"})
+    async def create(request: Request) -> Attrs:
+        return Attrs("n")
+
+    @app.get("/")
+    @responds(202)
+    def plain(request: Request) -> HTTPResponse | dict[str, int]:
+        return text("own", 299) if request.args else {"a": 1}
+
+    async with AsyncTestClient(app) as client:
+        created = await client.post("/")
+        assert (created.status_code, created.json(), created.headers["x-made"]) == (201, {"name": "n"}, "yes")
+        assert [(await client.get(path)).status_code for path in ("/", "/?own=1")] == [202, 299]

@@ -16,9 +16,10 @@ if TYPE_CHECKING:  # known by this name to type checkers; importing `typing` tak
     from fairlead.errors import FairleadException, WebsocketClosed
     from fairlead.event_stream import sse
     from fairlead.files import file
-    from fairlead.injection import Body, Query
+    from fairlead.injection import Body, Cookie, Form, Header, Path, Query, inject, validate
     from fairlead.request import Request
-    from fairlead.response import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, text
+    from fairlead.response import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, responds, text
+    from fairlead.uploads import File
 
 __version__ = "26.11.0"
 
@@ -28,9 +29,14 @@ __all__ = [
     "BlueprintGroup",
     "Body",
     "Config",
+    "Cookie",
     "FairleadException",
+    "File",
+    "Form",
     "HTTPResponse",
+    "Header",
     "JSONResponse",
+    "Path",
     "Query",
     "Request",
     "WebsocketClosed",
@@ -38,11 +44,14 @@ __all__ = [
     "empty",
     "file",
     "html",
+    "inject",
     "json",
     "raw",
     "redirect",
+    "responds",
     "sse",
     "text",
+    "validate",
 ]
 
 _MODULES = {
@@ -51,10 +60,11 @@ _MODULES = {
     "config": ("Config",),
     "errors": ("FairleadException", "WebsocketClosed"),
     "files": ("file",),
-    "injection": ("Body", "Query"),
+    "injection": ("Body", "Cookie", "Form", "Header", "Path", "Query", "inject", "validate"),
     "request": ("Request",),
-    "response": ("HTTPResponse", "JSONResponse", "empty", "html", "json", "raw", "redirect", "text"),
+    "response": ("HTTPResponse", "JSONResponse", "empty", "html", "json", "raw", "redirect", "responds", "text"),
     "event_stream": ("sse",),
+    "uploads": ("File",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

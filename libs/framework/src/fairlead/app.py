@@ -26,6 +26,7 @@ from fairlead.config import PREFIX, Config
 from fairlead.dispatch import Dispatcher
 from fairlead.error_handler import ErrorHandler
 from fairlead.errors import ServerError
+from fairlead.ext import Ext
 from fairlead.health import Health
 from fairlead.injection import Injector
 from fairlead.lifecycle import Lifecycle
@@ -104,6 +105,11 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         """Take over the upper-case names of a mapping, an object, or a Python file given by its path (`${NAME}` is expanded)."""
         self.config.update_config(source)
 
+    @property
+    def ext(self) -> Ext:
+        """What Sanic Extensions documents under this name."""
+        return Ext(self)
+
     # Blueprints
 
     def blueprint(
@@ -156,9 +162,10 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     # Lifecycle, called by the worker and by the test client
 
     async def startup(self) -> None:
-        """Run the `before_server_start` listeners, then start the tasks that were added while the application was built."""
+        """Run the `before_server_start` listeners, make the worker's dependencies, and start the tasks that were added so far."""
         self.tasks.open()
         await self.lifecycle.run("before_server_start", self)
+        await self.injector.open()
         await self._announce(Event.SERVER_INIT_BEFORE)
         self.tasks.start(self)
 
@@ -173,8 +180,12 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         await self.lifecycle.run("before_server_stop", self)
 
     async def shutdown(self, timeout_s: float = 5.0) -> None:
-        """Cancel the background tasks and wait for them, then run the `after_server_stop` listeners."""
+        """End the background tasks, tear down the worker's dependencies, then run the `after_server_stop` listeners."""
         await self.tasks.shutdown(timeout_s)
+        try:
+            await self.injector.close()
+        except Exception:
+            logger.exception("a dependency failed when it was torn down")
         await self._announce(Event.SERVER_SHUTDOWN_AFTER)
         await self.lifecycle.run("after_server_stop", self)
 

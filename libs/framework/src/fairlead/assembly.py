@@ -41,6 +41,7 @@ class Assembly:
         """Raises TypeError, ValueError or `RouteExists` for registrations that contradict each other."""
         app, dispatcher = self._app, self._dispatcher
         self._collect()
+        app.injector.prepare()
         self._add_signals()
         for record in app.route_records:
             self._add_route(record, None)
@@ -60,7 +61,7 @@ class Assembly:
         return dispatcher
 
     def _collect(self) -> None:
-        """Listeners, signals and error handlers, each blueprint's once, however often it is placed."""
+        """Listeners, signals, dependencies and error handlers, each blueprint's once, however often it is placed."""
         blueprints = list({id(placement.blueprint): placement.blueprint for placement in self._placements}.values())
         for registrar in (self._app, *blueprints):
             blueprint = registrar if isinstance(registrar, Blueprint) else None
@@ -68,6 +69,8 @@ class Assembly:
                 self._app.lifecycle.add(event, listener, priority)
             for record in registrar.signal_records:
                 self._app.signals.add(record, blueprint)
+            for dependency in registrar.dependency_records:
+                self._app.injector.add(dependency)
             if blueprint is not None:
                 self._dispatcher.add_blueprint_errors(blueprint, blueprint.error_handlers)
             registrar._final = True
@@ -124,6 +127,7 @@ class Assembly:
             after,
             self._dispatcher.fail,
             max_body_bytes=self._config.limits().upload_limit,
+            injector=app.injector,
             signals=self._dispatcher.signals,
         )
         app.router.add(route)

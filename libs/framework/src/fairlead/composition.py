@@ -38,12 +38,13 @@ def compose(
     fail: Fail,
     *,
     max_body_bytes: int,
+    injector: Injector | None = None,
     signals: RequestSignals | None = None,
 ) -> None:
     """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
-    handler = route.handler
-    call = bind(handler, route.parameter_names, given=2 if route.is_websocket else 1)
-    is_async = is_coroutine_handler(handler)
+    binding = (injector or Injector()).bind(route.handler, route.parameter_names, given=2 if route.is_websocket else 1)
+    call, is_async = binding.call, binding.is_async
+    route.stream = route.stream or binding.reads_form
     if route.stream:
         limit = max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
         call, is_async = _with_limit(_with_stream(call, limit), limit), True  # outside: the body may have come whole

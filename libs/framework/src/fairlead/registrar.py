@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args
 
 from fairlead.error_pages import FORMATS
 from fairlead.files import static_handler
+from fairlead.injection import Dependency, Scope
 from fairlead.signals import Event, SignalRecord, check_event
 from fairlead.types import ErrorHandler, Handler, Listener, Middleware, OnDisconnect
 
@@ -95,6 +96,7 @@ class Registrar:
         self.error_handlers: dict[type[BaseException], ErrorHandler] = {}
         self.listener_records: list[tuple[str, Listener, int]] = []
         self.signal_records: list[SignalRecord] = []
+        self.dependency_records: list[Dependency] = []
         self._final = False
 
     def _check_open(self) -> None:
@@ -321,6 +323,20 @@ class Registrar:
         if middleware is None:
             return functools.partial(self.on_response, priority=priority)
         return self.register_middleware(middleware, "response", priority=priority)
+
+    # Dependencies
+
+    def add_dependency(self, kind: Any, constructor: Callable[..., Any] | None = None, *, scope: Scope = "request") -> None:
+        """Provide values of the type `kind` to whoever asks for one by annotation; see `fairlead.injection.providers`.
+
+        Without a constructor the class itself is called. Raises ValueError for an unknown scope, TypeError for what is no class.
+        """
+        self._check_open()
+        self.dependency_records.append(Dependency(kind, constructor, scope))
+
+    def dependency(self, value: Any, *, kind: Any = None) -> None:
+        """Provide this very object, under its own type or under `kind`."""
+        self.add_dependency(type(value) if kind is None else kind, lambda: value, scope="singleton")
 
     # Exceptions
 

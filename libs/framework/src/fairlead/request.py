@@ -363,12 +363,12 @@ class Request(Generic[AppT, CtxT]):
             raise BadRequest(f"The body is no valid JSON: {exc}") from None
 
     async def receive_form(self) -> None:
-        """On a streaming route: read the form, long files to disk; then `form` and `files` are there as on any other route.
+        """On a streaming route: read the form, long files to disk; then `form` and `files` are there. Elsewhere they are already.
 
         Raises what they raise, and `ServiceUnavailable` (503) when there is no room on disk.
         """
         stream = self.stream
-        if stream is None or self.body:
+        if stream is None or self.body or self.spool is not None:
             return
         limits = self.app.config.form_limits()  # type: ignore[attr-defined]
         if _form_type(self)[0] == media.FORM:

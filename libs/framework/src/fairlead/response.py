@@ -7,7 +7,9 @@ A response is a body, a status, a content type and, only when somebody asks for 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
+import inspect
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +25,16 @@ from fairlead.http.headers import Headers
 from fairlead.request import current_request
 from fairlead.types import HeaderItems
 
-encode_json = msgspec.json.encode
+
+def _plain(value: Any) -> Any:
+    """What msgspec doesn't know: a pydantic model."""
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    return dump(mode="json", by_alias=True)
+
+
+encode_json = msgspec.json.Encoder(enc_hook=_plain).encode
 
 Dumps = Callable[..., str | bytes]
 
@@ -136,6 +147,8 @@ class JSONResponse(HTTPResponse):
     ) -> None:
         if dumps is None:
             dumps = _encoder() if own_encoders else encode_json
+        if options and dumps is encode_json:
+            dumps = msgspec.json.encode  # which takes `order` and `enc_hook`
         encoded = dumps(body, **options) if options else dumps(body)
         self.body = encoded.encode() if isinstance(encoded, str) else encoded
         self.status = status
@@ -239,8 +252,44 @@ def redirect(to: str, headers: HeaderItems | None = None, status: int = 302, con
     return response
 
 
+def responds(status: int, headers: HeaderItems | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: the status, and header fields, of what a handler returns that is no response of its own.
+
+    @app.post("/items")
+    @responds(201)
+    async def create(request: Request, item: Body[NewItem]) -> Item: ...
+    """
+
+    def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+        def respond(answer: Any) -> HTTPResponse:
+            if isinstance(answer, HTTPResponse):
+                return answer
+            response = respond_with(answer)
+            response.status = status
+            response.headers.extend(headers or {})
+            return response
+
+        if inspect.iscoroutinefunction(handler):
+
+            @functools.wraps(handler)
+            async def responding(*arguments: Any, **named: Any) -> HTTPResponse:
+                return respond(await handler(*arguments, **named))
+
+        else:
+
+            @functools.wraps(handler)
+            def responding(*arguments: Any, **named: Any) -> HTTPResponse:
+                return respond(handler(*arguments, **named))
+
+        responding.__dict__["__fairlead_status__"] = status
+        return responding
+
+    return decorate
+
+
 def respond_with(value: Any) -> HTTPResponse:
-    """The response for whatever a handler returned: text for str, JSON for plain data, 204 for None.
+    """The response for whatever a handler returned: text for str, 204 for None, else JSON: plain data, Structs, dataclasses,
+    attrs classes, pydantic models, and lists and mappings of them.
 
     Raises `ServerError` (500) for an object that is no response and that JSON doesn't know.
     """

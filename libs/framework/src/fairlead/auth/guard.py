@@ -20,19 +20,18 @@ it out of service, public routes included.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from fairlead.auth.jwks import KeySource, RemoteKeySet
 from fairlead.auth.keys import Algorithm, KeySet
 from fairlead.auth.tokens import InvalidToken, Principal, TokenVerifier
 from fairlead.errors import BadRequest, Forbidden, Unauthorized
-from fairlead.injection import extractors_of
+from fairlead.injection import run_first
+from fairlead.injection.signature import parameters_of
 
 if TYPE_CHECKING:
     from fairlead.app import App
@@ -160,42 +159,17 @@ def protected(handler: H | None = None, *, scope: str | Iterable[str] = ()) -> A
 
 
 def _guarded(handler: Callable[..., Any], scopes: frozenset[str]) -> Callable[..., Awaitable[Any]]:
-    signature = inspect.signature(handler)
-    extractors = {name: read for name, read in extractors_of(handler).items() if name in signature.parameters}
-    principals = _principal_parameters(handler)
-    left = [
-        parameter
-        for parameter in signature.parameters.values()
-        if parameter.name not in extractors and parameter.name not in principals
-    ]
-    names = [parameter.name for parameter in left if parameter.kind == parameter.POSITIONAL_OR_KEYWORD][1:]
+    names = _principal_parameters(handler)
 
-    @functools.wraps(handler)
-    async def guarded(request: Request[Any, Any], *values: Any, **named: Any) -> Any:
+    async def authenticate(request: Request[Any, Any]) -> dict[str, Principal]:
         principal = await guard_of(request.app).authenticate(request, scopes)
-        named.update(zip(names, values))  # noqa: B905  values are missing where the framework gives names
-        for name in principals:
-            named[name] = principal
-        for name, read in extractors.items():
-            named[name] = read(request)
-        result = handler(request, **named)
-        return await result if inspect.isawaitable(result) else result
+        return dict.fromkeys(names, principal)
 
-    # The framework sees what is left to fill in: the request and the path's parameters.
-    del guarded.__wrapped__
-    guarded.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
-    guarded.__annotations__ = {
-        name: hint for name, hint in handler.__annotations__.items() if name not in extractors and name not in principals
-    }
-    return guarded
+    return run_first(handler, authenticate, names)
 
 
 def _principal_parameters(handler: Callable[..., Any]) -> tuple[str, ...]:
-    try:
-        hints = get_type_hints(handler)
-    except NameError:  # a name that only type checkers import
-        hints = dict(getattr(handler, "__annotations__", {}))
-    return tuple(name for name, hint in hints.items() if name != "return" and hint in (Principal, "Principal"))
+    return tuple(parameter.name for parameter in parameters_of(handler) if parameter.kind in (Principal, "Principal"))
 
 
 def _token_of(request: Request[Any, Any]) -> str:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from fairlead.injection.injector import read_all
 from fairlead.injection.marks import Place
 from fairlead.injection.signature import Parameter
 from fairlead.injection.sources import reader_of
 from fairlead.request import Request
-
-H = TypeVar("H", bound=Callable[..., Any])
 
 Before = Callable[[Request[Any, Any]], Awaitable[Mapping[str, Any] | None]]
 
@@ -46,7 +44,7 @@ def run_first(handler: Callable[..., Any], before: Before, gives: tuple[str, ...
     return _around(guarded, handler, gives)
 
 
-def inject(function: H) -> H:
+def inject(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Decorator: give dependencies and marked values to what is no handler: middleware, an exception handler."""
 
     async def injected(request: Request[Any, Any], *leading: Any) -> Any:
@@ -70,7 +68,11 @@ def validate(
     """
     if json is not None and form is not None:
         raise TypeError("a request has a JSON body or a form, not both")
-    asked: list[tuple[str, Any, Place]] = [(body_argument, json, "body"), (body_argument, form, "form"), (query_argument, query, "query")]
+    asked: list[tuple[str, Any, Place]] = [
+        (body_argument, json, "body"),
+        (body_argument, form, "form"),
+        (query_argument, query, "query"),
+    ]
     parameters = tuple(Parameter(name, kind, place) for name, kind, place in asked if kind is not None)
     readers = tuple((parameter.name, reader_of(parameter)) for parameter in parameters)
 
@@ -87,7 +89,9 @@ def validate(
     return decorate
 
 
-def _around(wrapper: Callable[..., Any], handler: Any, gives: tuple[str, ...]) -> Any:
+def _around(
+    wrapper: Callable[..., Awaitable[Any]], handler: Callable[..., Any], gives: tuple[str, ...]
+) -> Callable[..., Awaitable[Any]]:
     functools.update_wrapper(wrapper, handler)
     del wrapper.__wrapped__  # type: ignore[attr-defined]  # its own signature is what is called
     wrapper.__dict__.update(__fairlead_handler__=handler, __fairlead_gives__=gives)

@@ -13,7 +13,7 @@ from validation. All marked values are read before the answer to bad ones is giv
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -113,13 +113,19 @@ class Injector:
         parameters = parameters_of(handler)[given:]
         readers = {p.name: reader_of(p) for p in parameters if p.place is not None}
         needs = {p.name: self.providers.provider_of(p.kind) for p in parameters if p.place is None and p.kind in self.providers}
-        taken = [name for name in path_names if name not in readers and name not in needs]
+        used = _used_by(needs.values(), path_names)
         if any(p.place == "path" and p.name not in path_names for p in parameters):  # a record of the whole path
-            taken = [name for name in taken if any(p.name == name for p in parameters)]
+            used = frozenset(path_names)
+        own = {p.name for p in parameters if p.name not in readers and p.name not in needs}
+        taken = [name for name in path_names if name in own or name not in used | readers.keys() | needs.keys()]
         _check(handler, given, path_names, [*taken, *readers, *needs], parameters)
-        reads_form = any(p.place == "form" for p in parameters) or _reads_form(needs.values(), path_names)
+        reads_form = any(p.place == "form" for p in parameters) or any(provider.reads_form for provider in needs.values())
         if needs or reads_form:
-            return Binding(self._with_lifetime(handler, tuple(path_names), readers, needs, given, reads_form), True, reads_form)
+            return Binding(
+                self._with_lifetime(handler, tuple(path_names), readers, needs, given, frozenset(taken), reads_form),
+                True,
+                reads_form,
+            )
         is_async = is_coroutine_handler(handler)
         if not readers and _takes_in_order(handler, path_names, given):
             return Binding(handler, is_async)
@@ -134,9 +140,10 @@ class Injector:
         readers: dict[str, Extract],
         needs: dict[str, Provider],
         given: int,
+        taken: frozenset[str],
         reads_form: bool,
     ) -> Callable[..., Any]:
-        call = _by_name(handler, path_names, tuple(readers.items()), given, frozenset(path_names) - readers.keys() - needs.keys())
+        call = _by_name(handler, path_names, tuple(readers.items()), given, taken)
 
         async def with_lifetime(request: Request[Any, Any], *values: Any) -> Any:
             lifetime = self.lifetime(request)
@@ -162,25 +169,29 @@ def _check(
     try:
         inspect.signature(handler).bind(*[None] * given, **dict.fromkeys(names))
     except TypeError as exc:
-        name = getattr(handler, "__qualname__", repr(handler))
         unknown = [f"{p.name}: {name_of(p.kind)}" for p in parameters if p.is_required and p.name not in names]
         hint = f"; nobody provides {', '.join(unknown)}" if unknown else ""
-        raise TypeError(f"the handler {name} can't be called with ({', '.join(['request', *path_names])}): {exc}{hint}") from None
+        raise TypeError(
+            f"the handler {_called(handler)} can't be called with ({', '.join(['request', *path_names])}): {exc}{hint}"
+        ) from None
     for p in parameters:
         if p.place == "path" and p.name not in path_names and not is_record(p.kind):
-            raise TypeError(f"the path has no parameter {p.name!r} for the handler {getattr(handler, '__qualname__', repr(handler))}")
+            raise TypeError(f"the handler {_called(handler)} asks for {p.name!r}, which its path hasn't")
 
 
-def _reads_form(providers: Any, path_names: Sequence[str]) -> bool:
-    """Whether any of these, or what they need, reads a form. Raises TypeError for a path parameter that the path hasn't."""
-    reads_form = False
+def _called(handler: Callable[..., Any]) -> str:
+    return str(getattr(handler, "__qualname__", repr(handler)))
+
+
+def _used_by(providers: Iterable[Provider], path_names: Sequence[str]) -> frozenset[str]:
+    """The path parameters that dependencies ask for. Raises TypeError for one that the path hasn't."""
+    used: set[str] = set()
     for provider in providers:
         missing = [name for name in provider.path_names if name not in path_names]
         if missing:
             raise TypeError(f"the dependency {name_of(provider.kind)} needs {', '.join(missing)}: no dependency, not in the path")
-        below = _reads_form([needed for _, needed in provider.needs], path_names)
-        reads_form = reads_form or provider.reads_form or below
-    return reads_form
+        used |= {*provider.path_names, *_used_by((needed for _, needed in provider.needs), path_names)}
+    return frozenset(used)
 
 
 def _takes_in_order(handler: Callable[..., Any], names: Sequence[str], given: int) -> bool:
@@ -205,12 +216,12 @@ def _by_name(
     given: int,
     taken: frozenset[str] | None = None,
 ) -> Callable[..., Any]:
-    is_whole = taken is None or len(taken) == len(path_names)
+    left_out = () if taken is None else tuple(name for name in path_names if name not in taken)
 
     def call(request: Request[Any, Any], *values: Any, **found: Any) -> Any:
         named = dict(zip(path_names, values[given - 1 :], strict=True))
-        if not is_whole:
-            named = {name: value for name, value in named.items() if name in taken}
+        for name in left_out:
+            del named[name]
         named.update(found)
         if readers:
             named.update(read_all(request, readers))
@@ -235,4 +246,3 @@ def read_all(request: Request[Any, Any], readers: tuple[tuple[str, Extract], ...
 def is_coroutine_handler(handler: Callable[..., Any]) -> bool:
     """Whether calling it always gives a coroutine; a plain function that may return one is asked for its result instead."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
-

@@ -26,7 +26,7 @@ class Lifetime:
         self._request = request
         self._outer = outer
         self._found: dict[Any, Any] = {}
-        self._exits: list[Callable[[BaseException | None], Any]] = []
+        self._exits: list[Callable[[Any, Any, Any], Any]] = []
 
     async def value(self, provider: Provider) -> Any:
         """The value of a dependency; what it needs is made before it."""
@@ -40,15 +40,17 @@ class Lifetime:
         arguments: dict[str, Any] = {name: await self.value(needed) for name, needed in provider.needs}
         request = self._request
         if request is not None:
+            if provider.reads_form:
+                await request.receive_form()
             arguments.update((name, read(request)) for name, read in provider.reads)
             arguments.update((name, request.match_info[name]) for name in provider.path_names)
             arguments.update((name, request) for name in provider.request_names)
         made = provider.make(**arguments)
         if provider.is_async_context:
-            self._exits.append(lambda exc, context=made: context.__aexit__(*_triple(exc)))
+            self._exits.append(made.__aexit__)
             made = await made.__aenter__()
         elif provider.is_context:
-            self._exits.append(lambda exc, context=made: context.__exit__(*_triple(exc)))
+            self._exits.append(made.__exit__)
             made = made.__enter__()
         elif inspect.isawaitable(made):
             made = await made
@@ -64,7 +66,7 @@ class Lifetime:
         while self._exits:
             leave = self._exits.pop()
             try:
-                result = leave(error)
+                result = leave(*_triple(error))
                 if inspect.isawaitable(result):
                     await result
             except BaseException as exc:

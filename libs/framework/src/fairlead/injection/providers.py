@@ -71,8 +71,7 @@ def name_of(kind: Any) -> str:
 
 def is_request(parameter: Parameter) -> bool:
     """Whether a parameter is the request itself."""
-    kind = get_origin(parameter.kind) or parameter.kind
-    return kind is Request or (isinstance(kind, type) and issubclass(kind, Request)) or parameter.name == "request"
+    return parameter.name == "request" or (get_origin(parameter.kind) or parameter.kind) is Request
 
 
 class Providers:
@@ -117,15 +116,16 @@ class Providers:
         if parameter.kind in self:
             needed = self.provider_of(parameter.kind, way)
             if _LIFETIMES[needed.scope] < _LIFETIMES[provider.scope]:
-                raise TypeError(f"{here}: what lives as long as a {provider.scope} can't need what lives as long as a {needed.scope}")
+                raise TypeError(f"{here}: its scope is {needed.scope}, too short for one whose scope is {provider.scope}")
             provider.needs.append((parameter.name, needed))
+            provider.reads_form |= needed.reads_form
         elif parameter.place is None and not is_request(parameter):
             if parameter.is_required and provider.scope == "request":
                 provider.path_names.append(parameter.name)  # `bind` knows whether the path has it
             elif parameter.is_required:
                 raise TypeError(f"{here}: there is no dependency of the type {name_of(parameter.kind)}")
         elif provider.scope != "request":
-            raise TypeError(f"{here}: what lives as long as a {provider.scope} has no request")
+            raise TypeError(f"{here}: one whose scope is {provider.scope} has no request")
         elif parameter.place is None:
             provider.request_names.append(parameter.name)
         else:
@@ -144,5 +144,3 @@ def _provider_of(dependency: Dependency) -> Provider:
     elif inner is make and is_sync:
         make = contextlib.contextmanager(make)
     return Provider(dependency.kind, dependency.scope, make, is_sync, is_async)
-
-

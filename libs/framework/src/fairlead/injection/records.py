@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -101,19 +101,22 @@ def _default(default: Any, factory: Any) -> Any:
 
 def _typed_dict_fields(kind: Any) -> tuple[Field, ...]:
     required = (get_origin(kind) or kind).__required_keys__
-    hints = get_type_hints(kind, include_extras=True)
-    return tuple(Field(name, _without_key_marks(hint), NO_DEFAULT if name in required else None) for name, hint in hints.items())
-
-
-def _without_key_marks(hint: Any) -> Any:
-    """`Required[T]` and `NotRequired[T]` are T."""
-    return get_args(hint)[0] if getattr(get_origin(hint), "_name", "") in ("Required", "NotRequired") else hint
+    found: list[Field] = []
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        is_required = name in required
+        if get_origin(hint) in (Required, NotRequired):  # the class doesn't know when its annotations are text
+            is_required = get_origin(hint) is Required
+            (hint,) = get_args(hint)
+        found.append(Field(name, hint, NO_DEFAULT if is_required else None))
+    return tuple(found)
 
 
 def _dataclass_fields(kind: Any) -> tuple[Field, ...]:
     plain = get_origin(kind) or kind
     hints = get_type_hints(plain, include_extras=True)
-    return tuple(Field(field.name, hints[field.name], _dataclass_default(field)) for field in dataclasses.fields(plain) if field.init)
+    return tuple(
+        Field(field.name, hints[field.name], _dataclass_default(field)) for field in dataclasses.fields(plain) if field.init
+    )
 
 
 def _dataclass_default(field: dataclasses.Field[Any]) -> Any:

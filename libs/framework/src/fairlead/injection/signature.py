@@ -34,9 +34,9 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     while isinstance(function, functools.partial):
         function = function.func
     if isinstance(function, type):
-        function = function.__init__
+        function = vars(function).get("__init__", function)
     elif not hasattr(function, "__annotations__"):
-        function = function.__call__
+        function = getattr(function, "__call__")  # noqa: B004, B009 - a callable object
     try:
         return get_type_hints(function, include_extras=True)
     except (NameError, TypeError):

@@ -22,6 +22,9 @@ Extract: TypeAlias = Callable[[Request[Any, Any]], Any]
 Lookup: TypeAlias = Callable[[Request[Any, Any], str], Sequence[Any]]
 """Everything that was given under a name; nothing is an empty sequence."""
 
+Everything: TypeAlias = Callable[[Request[Any, Any]], Mapping[str, Sequence[Any]]]
+"""All that was given, declared or not: what nobody has declared is the converter's to judge."""
+
 NOT_GIVEN = "Required, and not given"
 
 
@@ -69,17 +72,14 @@ def _record_reader(parameter: Parameter, place: Place) -> Extract:
     fields = fields_of(parameter.kind)
     names = {outside_name(field.name, place): field.name for field in fields}
     lists = frozenset(field.name for field in fields if is_list(field.kind))
-    lookup, everything = _LOOKUPS[place], _EVERYTHING.get(place)
-    if not fields and everything is None:
+    everything = _EVERYTHING.get(place) or _declared(place, tuple(names))
+    if not fields and place not in _EVERYTHING:
         raise TypeError(f"{parameter.name}: {place} parameters are a record's fields or of a plain type, not a mapping")
     convert = converter_of(parameter.kind).convert
     failure = _Failure(place, names)
 
     def read_record(request: Request[Any, Any]) -> Any:
-        if everything is not None:  # what nobody has declared is the converter's to judge
-            found = everything(request)
-        else:  # what else is in a header or a cookie concerns others
-            found = {name: some for name in names if (some := lookup(request, name))}
+        found = everything(request)
         values: dict[str, Any] = {}
         repeated: list[dict[str, str]] = []
         for outside, some in found.items():
@@ -142,6 +142,12 @@ class _Failure:
 # What was given, by place
 
 
+def _declared(place: Place, names: tuple[str, ...]) -> Everything:
+    """Of headers and cookies only those that were asked for: the others concern others."""
+    lookup = _LOOKUPS[place]
+    return lambda request: {name: some for name in names if (some := lookup(request, name))}
+
+
 def _in_form(request: Request[Any, Any], name: str) -> Sequence[Any]:
     return request.form.getlist(name) or request.files.getlist(name)
 
@@ -158,7 +164,7 @@ _LOOKUPS: dict[Place, Lookup] = {
     "form": _in_form,
     "path": _in_path,
 }
-_EVERYTHING: dict[Place, Callable[[Request[Any, Any]], Mapping[str, list[Any]]]] = {
+_EVERYTHING: dict[Place, Everything] = {
     "query": lambda request: request.get_args(keep_blank_values=True),
     "form": lambda request: {**request.form, **request.files},
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fairlead.testing.client import AsyncTestClient, SyncWebsocket, TestClient
     from fairlead.testing.event_reader import EventReader, ReceivedEvent
+    from fairlead.testing.overrides import override_dependencies
     from fairlead.testing.sanic_style import SanicResponse, SanicStyleClient
     from fairlead.testing.server import AppServer
     from fairlead.testing.websocket import HandshakeRefused, WebsocketClient
@@ -27,6 +28,7 @@ _MODULES = {
     "SyncWebsocket": "client",
     "TestClient": "client",
     "WebsocketClient": "websocket",
+    "override_dependencies": "overrides",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "SyncWebsocket",
     "TestClient",
     "WebsocketClient",
+    "override_dependencies",
 ]
 
 

@@ -12,6 +12,7 @@ It is registered under the entry point `pytest11`; installing `fairlead[testing]
 - The loop is uvloop where installed, else asyncio's; `fairlead_loop` in the ini file or `--fairlead-loop` chooses, and
   `@pytest.mark.event_loop("uvloop", "asyncio")` runs a test once on each.
 
+- The fixture `dependency_overrides` gives a test its own dependencies: `dependency_overrides({Mailer: FakeMailer()})`.
 - Fixtures `app_client` (an `AsyncTestClient`) and `sync_app_client` (a `TestClient`) run the app of the project's own
   fixture `app`.
 
@@ -28,7 +29,7 @@ import faulthandler
 import inspect
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,6 +220,17 @@ def _sync_fixture(item: pytest.Item, function: Callable[..., Any]) -> Callable[.
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dependency_overrides(app: Any) -> Iterator[Callable[[Mapping[Any, Any]], None]]:
+    """A function that overrides dependencies of the project's `app` fixture until the end of the test."""
+    from contextlib import ExitStack
+
+    from fairlead.testing.overrides import override_dependencies
+
+    with ExitStack() as stack:
+        yield lambda values: stack.enter_context(override_dependencies(app, values))
 
 
 @pytest.fixture
