@@ -119,7 +119,7 @@ async def test_teardown_whatever_happens(ending: str) -> None:
             await begun.wait()
             sending.cancel()
             await over.wait()
-    assert events == ["pool", "session", f"rollback {'LookupError' if ending == 'error' else 'CancelledError'}", "pool closed"]
+    assert events == ["pool", "session", f"rollback {'LookupError' if ending == 'error' else 'RequestCancelled'}", "pool closed"]
 
 
 async def test_teardown_goes_on() -> None:
