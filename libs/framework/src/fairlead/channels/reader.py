@@ -32,11 +32,15 @@ from fairlead.channels.backoff import Backoff
 from fairlead.channels.fanout import Fanout
 from fairlead.channels.publication import Publication
 from fairlead.channels.stream import BEGINNING, Entry, Extent, Stream, StreamPosition, StreamUnavailable
+from fairlead.telemetry.tracing import message_span, unobserved
 
 logger = logging.getLogger("fairlead.channels")
 
 EVENT_ID_FIELD: Final = "id"
 """The field that names the event, however often it was published."""
+
+TRACE_FIELD: Final = "traceparent"
+"""The field that names the trace in which the event came about."""
 
 MEMORY: Final = 4096
 """Event ids remembered: a publisher repeats its last batch, which is far smaller."""
@@ -83,9 +87,10 @@ class StreamReader:
         """Read until cancelled; nothing else ends it. An error that nobody expected is logged with its traceback."""
         while True:
             try:
-                await self._connect()
-                while True:
-                    self._take(await self._stream.read(self._position or BEGINNING))
+                with unobserved():
+                    await self._connect()
+                    while True:
+                        self._take(await self._stream.read(self._position or BEGINNING))
             except Exception as error:
                 if not isinstance(error, StreamUnavailable):
                     logger.exception("stream %s: unexpected error", self._stream.name)
@@ -126,8 +131,11 @@ class StreamReader:
         self._fanout.interrupt(extent.last)
 
     def _take(self, entries: Sequence[Entry]) -> None:
-        for position, message in self._rendered(entries):
-            self._fanout.publish(position, message)
+        for entry in entries:
+            with message_span("process", self._stream.name, entry.fields.get(TRACE_FIELD, "")):
+                for position, message in self._rendered([entry]):
+                    with message_span("send", "websockets", **{"messaging.batch.message_count": len(self._fanout)}):
+                        self._fanout.publish(position, message)
         if entries:
             self._position = entries[-1].position
 

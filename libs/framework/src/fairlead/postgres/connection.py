@@ -71,10 +71,12 @@ def unavailable(error: Exception) -> ServiceUnavailable:
 
 
 def _mapped(method: F) -> F:
+    name = method.__name__
+
     @functools.wraps(method)
     async def call(connection: GuardedConnection, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await method(connection, *args, **kwargs)
+        try:  # looked up each time: tracing replaces asyncpg's methods after this module was loaded
+            return await getattr(asyncpg.Connection, name)(connection, *args, **kwargs)
         except Exception as error:
             if is_outage(error, closed=connection.is_closed()):
                 raise unavailable(error) from error
