@@ -90,6 +90,8 @@ def metrics_of(snapshot: Snapshot, started_ns: int) -> Iterable[Metric]:
     """A snapshot in OpenTelemetry's words; counts are cumulative since `started_ns`."""
     now_ns = time.time_ns()
     for name, family in snapshot.items():
+        if not family["series"]:
+            continue
         title, unit = _NAMES.get(name, (name.removesuffix("_total"), ""))
         yield Metric(title, family["help"], unit, _data(family, started_ns, now_ns))
 
