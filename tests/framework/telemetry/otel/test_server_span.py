@@ -16,8 +16,8 @@ from fairlead.errors import NotFound
 from fairlead.telemetry import tracing
 from fairlead.telemetry.tracing import current_traceparent
 from fairlead.testing import AsyncTestClient
+from tests.framework.telemetry.conftest import Recorded
 
-from ..conftest import Recorded
 from .conftest import Traces
 
 Trace = Callable[..., Traces]

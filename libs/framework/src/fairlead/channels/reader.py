@@ -134,7 +134,7 @@ class StreamReader:
         for entry in entries:
             with message_span("process", self._stream.name, entry.fields.get(TRACE_FIELD, "")):
                 for position, message in self._rendered([entry]):
-                    with message_span("send", "websockets", **{"messaging.batch.message_count": len(self._fanout)}):
+                    with message_span("send", "websockets", messages=len(self._fanout)):
                         self._fanout.publish(position, message)
         if entries:
             self._position = entries[-1].position

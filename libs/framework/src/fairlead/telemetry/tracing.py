@@ -11,7 +11,6 @@ lines, outbox rows and messages. When the standard `OTEL_` variables ask for tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Protocol
 
@@ -49,7 +48,7 @@ class Engine(Protocol):
         """The innermost span of the running code; the request's trace when it has none. `for_sending` makes one up."""
 
     def message_span(
-        self, operation: Operation, destination: str, parent: TraceContext | None, attributes: Mapping[str, Any]
+        self, operation: Operation, destination: str, parent: TraceContext, messages: int
     ) -> AbstractContextManager[str]:
         """A span around handing a message over, or taking it up."""
 
@@ -96,7 +95,7 @@ def current_traceparent() -> str:
 
 def message_span(operation: Operation, destination: str, traceparent: str = "", **attributes: Any) -> AbstractContextManager[str]:
     """A span around sending a message to `destination`, or processing one from there, as a child of `traceparent`, or of the
-    running code's span when that is "".
+    running code's span when that is "". `messages` is how many it goes out as.
 
     Gives the traceparent to send on. Nothing happens, and `traceparent` is what is given, when tracing is off or the message's
     trace is not sampled.
@@ -104,7 +103,7 @@ def message_span(operation: Operation, destination: str, traceparent: str = "", 
     parent = parse_traceparent(traceparent) if traceparent else current_trace()
     if _engine is None or parent is None or not parent.is_sampled:
         return nullcontext(traceparent)
-    return _engine.message_span(operation, destination, parent, attributes)
+    return _engine.message_span(operation, destination, parent, messages)
 
 
 def unobserved() -> AbstractContextManager[None]:

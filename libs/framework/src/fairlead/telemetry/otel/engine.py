@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -105,14 +105,16 @@ class OtelEngine:
         return request.trace
 
     @contextmanager
-    def message_span(
-        self, operation: Operation, destination: str, parent: TraceContext | None, attributes: Mapping[str, Any]
-    ) -> Iterator[str]:
+    def message_span(self, operation: Operation, destination: str, parent: TraceContext, messages: int) -> Iterator[str]:
         """A producer's or consumer's span as the current one."""
-        context = None if parent is None or not parent.is_remote else trace.set_span_in_context(_remote(parent), _OUTSIDE)
-        known = {"messaging.operation.type": operation, "messaging.destination.name": destination, **attributes}
+        context = None if not parent.is_remote else trace.set_span_in_context(_remote(parent), _OUTSIDE)
+        attributes = {
+            "messaging.operation.type": operation,
+            "messaging.destination.name": destination,
+            "messaging.batch.message_count": messages,
+        }
         name = f"{operation} {destination}"
-        with self._tracer.start_as_current_span(name, context, _KINDS[operation], known) as span:
+        with self._tracer.start_as_current_span(name, context, _KINDS[operation], attributes) as span:
             yield _place(span.get_span_context()).traceparent
 
     def unobserved(self) -> AbstractContextManager[None]:
