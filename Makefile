@@ -96,7 +96,7 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 		-c requirements/dev.txt -o requirements/$(service).txt$(newline))
 	$(COMPILE) requirements/policy.in -o requirements/policy.txt
 	cd tests/charts/custom_resources && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --silent
-	$(foreach list,requirements more,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
+	$(foreach list,requirements more telemetry,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 
 clean: ## Remove the environment, local data and every cache

@@ -93,7 +93,9 @@ def current_traceparent() -> str:
     return trace.traceparent if trace is not None else ""
 
 
-def message_span(operation: Operation, destination: str, traceparent: str = "", **attributes: Any) -> AbstractContextManager[str]:
+def message_span(
+    operation: Operation, destination: str, traceparent: str = "", *, messages: int = 1
+) -> AbstractContextManager[str]:
     """A span around sending a message to `destination`, or processing one from there, as a child of `traceparent`, or of the
     running code's span when that is "". `messages` is how many it goes out as.
 

@@ -108,7 +108,7 @@ class OtelEngine:
     def message_span(self, operation: Operation, destination: str, parent: TraceContext, messages: int) -> Iterator[str]:
         """A producer's or consumer's span as the current one."""
         context = None if not parent.is_remote else trace.set_span_in_context(_remote(parent), _OUTSIDE)
-        attributes = {
+        attributes: dict[str, str | int] = {
             "messaging.operation.type": operation,
             "messaging.destination.name": destination,
             "messaging.batch.message_count": messages,
