@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from functools import partial
 from types import SimpleNamespace
@@ -139,6 +139,27 @@ class App(Registrar, Generic[ConfigT, CtxT]):
             self.blueprints[placement.name] = placement.blueprint
             placement.blueprint.apps.add(self)
             self._placements.append(placement)
+
+    # Other applications
+
+    def mount(
+        self,
+        prefix: str,
+        application: ASGIApplication,
+        *,
+        name: str | None = None,
+        host: str | Iterable[str] | None = None,
+        max_body_bytes: int | None = None,
+        origins: Iterable[str] | None = None,
+    ) -> None:
+        """Serve an ASGI application (FastAPI, Django, python-socketio, another `App`) below a path, its lifespan included.
+
+        Its `root_path` is the prefix. `origins` changes WEBSOCKET_ORIGINS for its websockets. Raises ValueError for a prefix that
+        is no plain path.
+        """
+        from fairlead.mount import Mount
+
+        Mount(prefix, application, origins=origins).attach(self, name=name, host=host, max_body_bytes=max_body_bytes)
 
     # Ready to serve
 

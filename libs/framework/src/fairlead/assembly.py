@@ -114,7 +114,7 @@ class Assembly:
             error_format=record.error_format,
             blueprint=blueprint,
             ctx=record.ctx,
-            options=_websocket_options(self._config, record.options) if record.is_websocket else record.options,
+            options=websocket_options(self._config, record.options) if record.is_websocket else record.options,
         )
         route.max_body_bytes = record.max_body_bytes
         route.body_timeout_s = record.body_timeout_s
@@ -207,7 +207,7 @@ def _tell(app: App[Any, Any], event: Event, argument: str) -> Any:
     return lambda value: app.tasks.spawn(app.signals.dispatch(event, {argument: value}), f"signal {event}")
 
 
-def _websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
+def websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
     """The WEBSOCKET_ configuration, changed by what the route says of itself."""
     return {
         "subprotocols": own["subprotocols"],

@@ -38,6 +38,6 @@ def open_websocket(connection: HttpConnection, request: Request[Any, Any], optio
         frame_timeout_s=options["frame_timeout_s"],
         stats=shared.websocket_stats if request.span is None else request.span.watch_messages(shared.websocket_stats),
     )
-    fields = [("x-request-id", request.id)] if shared.limits.request_id_header else []
+    fields = [*options.get("headers", ()), *([("x-request-id", request.id)] if shared.limits.request_id_header else [])]
     connection.send_now(handshake_response(accepted, fields))
     return websocket
