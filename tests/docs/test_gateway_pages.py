@@ -21,7 +21,7 @@ def names_of(page: Path, name: str) -> dict[str, Any]:
     """What the block with `App("name")` defines."""
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     (block,) = [block for block in blocks if f'App("{name}")' in block]
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": name}
     exec(compile(block, f"{page}:{name}", "exec"), names)
     return names
 

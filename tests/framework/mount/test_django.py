@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
-from django.urls import path, reverse
+from django.urls import clear_url_caches, path, reverse
 
 from fairlead import App
 from tests.framework.asgi.servers import Serve
@@ -52,8 +52,12 @@ urlpatterns = [path("items/<int:number>", show, name="show"), path("echo", echo)
 @pytest.fixture(scope="module")
 def application() -> Any:
     """The handler of a project that is this module."""
-    settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="tests only", DEBUG=False, LOGGING_CONFIG=None)
-    django.setup()
+    if settings.configured:  # by another module's test: Django knows one project in a process
+        settings.ROOT_URLCONF = __name__
+        clear_url_caches()
+    else:
+        settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="tests only", LOGGING_CONFIG=None)
+        django.setup()
     return get_asgi_application()
 
 
