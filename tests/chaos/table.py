@@ -74,7 +74,7 @@ def event(function: Event) -> Event:
 
 
 @asynccontextmanager
-async def service_under(setting: Setting, name: str = "app", **settings: object) -> AsyncIterator[ServiceProcess]:
+async def service_under(setting: Setting, name: str = "app", **settings: Any) -> AsyncIterator[ServiceProcess]:
     """A service of its own for an event; whatever is left of it is killed at the end."""
     service = await ServiceProcess.start(setting.workers, setting.loop, setting.stubs, name, **settings)
     try:
