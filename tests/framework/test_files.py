@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fairlead.files as module
+import fairlead.static as module
 from fairlead import App, Request, file
 from fairlead.errors import FileNotFound, PreconditionFailed, RangeNotSatisfiable
-from fairlead.files import etag_of, guess_content_type, parse_range, resolve_inside, static_handler, validate_file
+from fairlead.files import etag_of, guess_content_type, parse_range, validate_file
 from fairlead.http.headers import Headers
+from fairlead.static import StaticFiles, resolve_inside
 from fairlead.testing import AsyncTestClient
 from tests.framework.server.scripted import Scripted
 
@@ -436,4 +437,4 @@ async def test_file_that_is_cut_short_while_it_is_sent(folder: Path) -> None:
 def test_nothing_to_serve(tmp_path: Path) -> None:
     """A folder that does not exist is an error when it is registered."""
     with pytest.raises(ValueError, match="no file or folder"):
-        static_handler(tmp_path / "none")
+        StaticFiles(location=tmp_path / "none")

@@ -14,7 +14,9 @@ if ON_SANIC:
     from sanic import Blueprint, Config, HTTPResponse, Request, Sanic, exceptions
     from sanic import Sanic as App
     from sanic.exceptions import SanicException as BaseError
+    from sanic.handlers import ErrorHandler
     from sanic.response import empty, file, file_stream, html, json, raw, redirect, text
+    from sanic.signals import Event
     from sanic.views import HTTPMethodView, stream
 
     Sanic.test_mode = True
@@ -22,8 +24,10 @@ if ON_SANIC:
 else:
     from fairlead import App, Blueprint, Config, HTTPResponse, Request
     from fairlead import errors as exceptions
+    from fairlead.error_handler import ErrorHandler
     from fairlead.errors import FairleadException as BaseError
     from fairlead.response import empty, file, file_stream, html, json, raw, redirect, text
+    from fairlead.signals import Event
     from fairlead.views import HTTPMethodView, stream
 
     PREFIX = "FAIRLEAD_"
@@ -35,6 +39,8 @@ __all__ = [
     "BaseError",
     "Blueprint",
     "Config",
+    "ErrorHandler",
+    "Event",
     "HTTPMethodView",
     "HTTPResponse",
     "Request",

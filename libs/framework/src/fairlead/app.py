@@ -22,7 +22,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from fairlead.assembly import Assembly, places_of
 from fairlead.blueprint import Blueprint, BlueprintGroup, Placement
-from fairlead.config import PREFIX, Config
+from fairlead.config import Config
 from fairlead.dispatch import Dispatcher
 from fairlead.error_handler import ErrorHandler
 from fairlead.errors import ServerError
@@ -65,16 +65,16 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         dumps: Dumps | None = None,
         loads: Callable[[bytes], Any] | None = None,
         env_prefix: str | None = None,
-        load_env: bool | None = None,
     ) -> None:
         """Names are Sanic's. `dumps` and `loads` encode and decode JSON instead of msgspec.
 
-        The environment is read when the application is served; `env_prefix="SHOP_"` or `load_env=True` reads it now, too.
+        The framework's part of the environment is read when the application is served; `env_prefix="SHOP_"` reads variables with
+        that prefix now.
         """
         super().__init__(name, strict_slashes=strict_slashes)
         self.config = config if isinstance(config, Config) else Config(config)  # type: ignore[assignment]
-        if load_env or (env_prefix and load_env is None):
-            self.config.load_environment_vars(env_prefix or PREFIX)
+        if env_prefix is not None:
+            self.config.load_environment_vars(env_prefix)
         self.error_handler = error_handler or ErrorHandler()
         self.error_handlers = self.error_handler.handlers
         self.request_class = request_class
@@ -124,9 +124,8 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     ) -> None:
         """Add a blueprint, a group, or several. Raises ValueError for a second blueprint of one name."""
         self._check_open()
-        members = list(blueprint) if isinstance(blueprint, (list, tuple)) else [blueprint]
-        group = BlueprintGroup(
-            members,
+        group = Blueprint.group(
+            blueprint,
             url_prefix=url_prefix,
             version=version,
             strict_slashes=strict_slashes,

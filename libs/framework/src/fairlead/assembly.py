@@ -18,7 +18,8 @@ from fairlead.composition import compose
 from fairlead.config import Config
 from fairlead.dispatch import Dispatcher
 from fairlead.extension import route_middleware
-from fairlead.registrar import MiddlewareRecord, Registrar, RouteRecord, hosts_of
+from fairlead.records import MiddlewareRecord, RouteRecord
+from fairlead.registrar import Registrar, hosts_of
 from fairlead.routing import Route
 from fairlead.routing.pattern import Segment
 from fairlead.signals import Event
@@ -74,6 +75,10 @@ class Assembly:
             if blueprint is not None:
                 self._dispatcher.add_blueprint_errors(blueprint, blueprint.error_handlers)
             registrar._final = True
+        for placement in self._placements:
+            if placement.blueprint.error_handlers and placement.prefix.strip("/"):
+                prefix = self._app.router.parse(prefix_of(placement))
+                self._dispatcher.add_blueprint_prefix(placement.blueprint, prefix, hosts_of(placement.blueprint.host))
 
     def _add_signals(self) -> None:
         """The built-in events that somebody listens to find their way into dispatcher, tasks and server."""
@@ -224,6 +229,16 @@ def websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
 
 def _by_priority(records: list[MiddlewareRecord]) -> list[Middleware]:
     return [record.function for record in sorted(records, key=lambda record: -record.priority)]
+
+
+def prefix_of(placement: Placement) -> str:
+    """What the paths of a placed blueprint begin with."""
+    record = RouteRecord(handler=_no_handler, uri="", methods=frozenset(), name="")
+    return path_of(record, placement).rstrip("/")
+
+
+def _no_handler() -> None:
+    """Stands where a record needs a handler."""
 
 
 def path_of(record: RouteRecord, placement: Placement | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
@@ -41,24 +42,51 @@ class Blueprint(Registrar):
         self.host = host
         self.version = version
         self.version_prefix = version_prefix
+        self.ctx = SimpleNamespace()
+        """For what belongs to this part."""
         self.apps: WeakSet[Any] = WeakSet()
         """The applications that this blueprint was added to."""
+        self.copied_from = ""
 
     def __repr__(self) -> str:
         return f"<Blueprint {self.name} {self.url_prefix}>"
 
+    @property
+    def registered(self) -> bool:
+        """Whether an application has it."""
+        return bool(self.apps)
+
+    def copy(self, name: str, *, with_ctx: bool = False, **changed: Any) -> Blueprint:
+        """A new blueprint with everything that is attached to this one, under another name.
+
+        `url_prefix`, `host`, `version`, `strict_slashes` and `version_prefix` may be changed; other keywords are a TypeError. What
+        is attached to either of them later, the other doesn't have. `ctx` is copied if asked for.
+        """
+        kept = ("url_prefix", "host", "version", "strict_slashes", "version_prefix")
+        copy = Blueprint(name, **{**{key: getattr(self, key) for key in kept}, **changed})
+        for key, value in vars(self).items():
+            if key.endswith(("_records", "_middleware", "_handlers")):
+                setattr(copy, key, value.copy())
+        copy.copied_from = self.name
+        if with_ctx:
+            copy.ctx = SimpleNamespace(**vars(self.ctx))
+        return copy
+
     @staticmethod
     def group(
-        *blueprints: Blueprint | BlueprintGroup,
+        *blueprints: Blueprint | BlueprintGroup | Sequence[Blueprint | BlueprintGroup],
         url_prefix: str | None = None,
         version: Version = None,
         strict_slashes: bool | None = None,
         version_prefix: str | None = None,
         name_prefix: str | None = None,
     ) -> BlueprintGroup:
-        """Several blueprints under one prefix; groups nest."""
+        """Several blueprints, or sequences of them, under one prefix; groups nest."""
+        members: list[Blueprint | BlueprintGroup] = []
+        for given in blueprints:
+            members += [given] if isinstance(given, (Blueprint, BlueprintGroup)) else given
         return BlueprintGroup(
-            blueprints,
+            members,
             url_prefix=url_prefix,
             version=version,
             strict_slashes=strict_slashes,
@@ -89,8 +117,8 @@ class Blueprint(Registrar):
         yield Placement(self, self.url_prefix, self.version, self.version_prefix, self.strict_slashes, self.name)
 
 
-class BlueprintGroup:
-    """Blueprints and groups that share a prefix, a version, and middleware."""
+class BlueprintGroup(MutableSequence["Blueprint | BlueprintGroup"]):
+    """Blueprints and groups that share a prefix, a version, and middleware; a sequence of them."""
 
     def __init__(
         self,
@@ -109,13 +137,21 @@ class BlueprintGroup:
         self.version_prefix = version_prefix
         self.name_prefix = name_prefix
 
-    def append(self, blueprint: Blueprint | BlueprintGroup) -> None:
-        """Add a blueprint or a group."""
-        self.blueprints.append(blueprint)
+    def __getitem__(self, index: Any) -> Any:
+        return self.blueprints[index]
 
-    def extend(self, blueprints: Iterable[Blueprint | BlueprintGroup]) -> None:
-        """Add several."""
-        self.blueprints.extend(blueprints)
+    def __setitem__(self, index: Any, blueprint: Any) -> None:
+        self.blueprints[index] = blueprint
+
+    def __delitem__(self, index: int | slice) -> None:
+        del self.blueprints[index]
+
+    def __len__(self) -> int:
+        return len(self.blueprints)
+
+    def insert(self, index: int, value: Blueprint | BlueprintGroup) -> None:
+        """Add a blueprint or a group before another."""
+        self.blueprints.insert(index, value)
 
     def placements(self) -> Iterator[Placement]:
         """Every blueprint inside; what is nearer to the route wins."""

@@ -137,6 +137,7 @@ class Config(dict[str, Any]):
         defaults: Mapping[str, Any] | None = None,
         *,
         environ: Mapping[str, str] | None = None,
+        env_prefix: str | None = None,
         converters: Iterable[Convert] = (),
     ) -> None:
         super().__init__(DEFAULTS)
@@ -145,6 +146,8 @@ class Config(dict[str, Any]):
             self.update(defaults)
         if environ is not None:
             self.load_environment(environ)
+        if env_prefix is not None:
+            self.load_environment_vars(env_prefix)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:

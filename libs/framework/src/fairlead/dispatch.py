@@ -24,6 +24,7 @@ from fairlead.errors import FairleadException, RequestCancelled, ServiceUnavaila
 from fairlead.request import DONE, Request, current_request
 from fairlead.response import HTTPResponse, JSONResponse, respond_with
 from fairlead.routing import Route, Router
+from fairlead.routing.pattern import Segment, begins_with
 from fairlead.types import ErrorHandler as Handler
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Tracer(Protocol):
 _ANSWERED_TWICE = "the handler returned a response after request.respond(): it is not sent"
 
 ErrorHandlers = dict[type[BaseException], Handler]
+Prefix = list[Segment]
 
 
 class Dispatcher:
@@ -62,6 +64,7 @@ class Dispatcher:
         self._errors = errors
         self.request_class = request_class
         self._blueprint_errors: dict[Any, ErrorHandlers] = {}
+        self._prefixes: list[tuple[Prefix, frozenset[str], Any]] = []
         self.signals: RequestSignals | None = None
         """The built-in events of requests; None when nobody listens to any."""
         self.taps: Taps | None = None
@@ -72,6 +75,21 @@ class Dispatcher:
     def add_blueprint_errors(self, blueprint: Any, errors: ErrorHandlers) -> None:
         """Error handlers that hold for the routes of one blueprint."""
         self._blueprint_errors[blueprint] = errors
+
+    def add_blueprint_prefix(self, blueprint: Any, prefix: Prefix, hosts: frozenset[str]) -> None:
+        """Paths below this prefix belong to the blueprint, also where it has no route: its handlers see their 404s."""
+        self._prefixes.append((prefix, hosts, blueprint))
+        self._prefixes.sort(key=lambda entry: -len(entry[0]))
+
+    def _blueprint_of(self, request: Request[Any, Any]) -> Any:
+        """The blueprint of the request's route; where there is none, the one with the longest prefix of its path."""
+        if request.route is not None:
+            return request.route.blueprint
+        segments = request.target.partition(b"?")[0].split(b"/")[1:]
+        for prefix, hosts, blueprint in self._prefixes:
+            if begins_with(segments, prefix) and (not hosts or {request.host.lower(), request.server_name.lower()} & hosts):
+                return blueprint
+        return None
 
     def find(self, request: Request[Any, Any]) -> Route:
         """The route of a request; `missing`, which raises the 404 or 405, when there is none.
@@ -225,7 +243,7 @@ class Dispatcher:
             return response
 
     def _handler_for(self, request: Request[Any, Any], kind: type[BaseException]) -> Handler | None:
-        own = self._blueprint_errors.get(request.route.blueprint) if request.route is not None else None
+        own = self._blueprint_errors.get(self._blueprint_of(request))
         return (find_handler(own, kind) if own else None) or find_handler(self._errors.handlers, kind)
 
     def _log(self, request: Request[Any, Any], exc: Exception) -> None:

@@ -20,14 +20,18 @@ __all__ = [
     "BlueprintGroupError",
     "ConfigurationError",
     "Conflict",
+    "ContentRangeError",
     "ExpectationFailed",
     "FairleadException",
     "FileNotFound",
     "Forbidden",
     "HTTPException",
+    "HeaderExpectationFailed",
     "HeaderNotFound",
     "HeadersTooLarge",
+    "InternalServerError",
     "InvalidHeader",
+    "InvalidRangeType",
     "InvalidSignal",
     "InvalidUsage",
     "MethodNotAllowed",
@@ -261,10 +265,20 @@ class RangeNotSatisfiable(FairleadException):
             self.headers["Content-Range"] = f"bytes */{total}"
 
 
+ContentRangeError = RangeNotSatisfiable
+
+
+class InvalidRangeType(RangeNotSatisfiable):
+    """416: a range in another unit than bytes."""
+
+
 class ExpectationFailed(FairleadException):
     """417: an expectation other than 100-continue (RFC 9110 §10.1.1)."""
 
     status_code = 417
+
+
+HeaderExpectationFailed = ExpectationFailed
 
 
 class UnprocessableContent(FairleadException):
@@ -320,6 +334,9 @@ class ServerError(FairleadException):
     """500: the server's own fault."""
 
     status_code = 500
+
+
+InternalServerError = ServerError
 
 
 class URLBuildError(ServerError):

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from fairlead.registrar import MiddlewareRecord
+from fairlead.records import MiddlewareRecord
 from fairlead.types import Middleware
 
 if TYPE_CHECKING:

@@ -1,11 +1,7 @@
-"""Files as responses: conditional requests, ranges, and static folders that nobody climbs out of.
-
-A static folder is resolved once. The router has decoded a request's path, once; here it is joined and resolved, and must still lie
-inside. `..`, an encoded slash, backslashes, NUL and symbolic links that lead out are all a plain 404, and so is what is no regular
-file (opening a FIFO would hold a thread for ever).
+"""Files as responses: conditional requests, ranges, whole or in pieces. For folders see `fairlead.static`.
 
 Everything that touches the disk runs in a thread. Only the bytes that the client is to have are read: none for HEAD or 304, a part
-for a range; and a static file above `STREAM_FROM_BYTES` is sent in pieces, as fast as its reader takes them.
+for a range. What is no regular file is a 404 (opening a FIFO would hold a thread for ever).
 """
 
 from __future__ import annotations
@@ -16,12 +12,12 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import quote
 
 from fairlead.errors import FileNotFound, PreconditionFailed, RangeNotSatisfiable
@@ -32,9 +28,6 @@ from fairlead.request import Request
 from fairlead.response import HTTPResponse
 from fairlead.streaming import ResponseStream
 from fairlead.types import HeaderItems
-
-STREAM_FROM_BYTES = 1_048_576
-"""A static file with more to send than this is sent in pieces."""
 
 PIECE_BYTES = 262_144
 
@@ -109,7 +102,7 @@ async def file(
     With `request_headers` conditional requests and one byte range are honoured. Raises `FileNotFound` (404),
     `PreconditionFailed` (412), `RangeNotSatisfiable` (416).
     """
-    delivery = _Delivery(status, mime_type, headers, filename, last_modified, max_age, bool(no_store))
+    delivery = Delivery(status, mime_type, headers, filename, last_modified, max_age, bool(no_store))
     if validate_when_requested:
         delivery.conditions = request_headers
     if status == 200:
@@ -150,7 +143,7 @@ async def file_stream(
 
 
 @dataclass(slots=True)
-class _Delivery:
+class Delivery:
     """What is wanted of a file. `read` is for a thread."""
 
     status: int = 200
@@ -222,7 +215,7 @@ class _Delivery:
 
 
 @contextmanager
-def _missing_is_404(path: Path) -> Iterator[None]:
+def missing_is_404(path: Path) -> Iterator[None]:
     """An operating system that says "not there", "not yours" or "no such name" is answered with 404; other trouble is trouble."""
     try:
         yield
@@ -233,70 +226,9 @@ def _missing_is_404(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> BinaryIO:
-    with _missing_is_404(path):
+    with missing_is_404(path):
         opened = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         opened.close()
         raise FileNotFound("File not found", extra={"path": str(path), "cause": "not a regular file"})
     return opened
-
-
-def resolve_inside(root: Path, name: str) -> Path:
-    """The file or folder below `root` (resolved) that a decoded path names. Raises `FileNotFound` (404) for anything outside."""
-    if "\0" in name or "\\" in name or ".." in name.split("/"):
-        raise FileNotFound("File not found", relative_url=name)
-    try:
-        path = (root / name.lstrip("/")).resolve()
-    except RuntimeError:  # links that lead to themselves, before Python 3.13
-        raise FileNotFound("File not found", relative_url=name) from None
-    if not path.is_relative_to(root):
-        raise FileNotFound("File not found", relative_url=name)
-    return path
-
-
-def static_handler(
-    location: str | os.PathLike[str], *, index: str | None = None, content_type: str | None = None, max_age: int | None = None
-) -> Callable[..., Any]:
-    """A handler that serves one file, or everything inside a folder. Raises `ValueError` when there is neither."""
-    root = Path(location).resolve()
-    if not root.exists():
-        raise ValueError(f"there is no file or folder {str(location)!r} to serve")
-    is_folder = root.is_dir()
-
-    def locate(name: str) -> Path:
-        path = resolve_inside(root, name) if is_folder else root
-        with _missing_is_404(path):
-            if path.is_dir():
-                return resolve_inside(root, f"{name}/{index}") if index else path
-        if name.endswith("/"):  # a file has nothing below it, and relative links would lead astray
-            raise FileNotFound("File not found", relative_url=name)
-        return path
-
-    async def serve(request: Request[Any, Any], path: str = "") -> HTTPResponse | None:
-        if "%2f" in request.path.lower():  # one name, or two? A proxy in front may have decided otherwise
-            raise FileNotFound("File not found", relative_url=path)
-        is_head = request.raw_method == b"HEAD"
-        delivery = _Delivery(
-            mime_type=content_type,
-            max_age=max_age,
-            conditions=request.headers,
-            ranges=None if is_head else request.headers,  # RFC 9110 §14.2: defined for GET only
-            with_body=not is_head,
-            stream_from=STREAM_FROM_BYTES,
-        )
-        loop = asyncio.get_running_loop()
-        response, opened = await loop.run_in_executor(None, lambda: delivery.read(locate(path)))
-        if opened is None:
-            return response
-        with opened:
-            left = int(response.headers["content-length"])
-            stream = await request.respond(response)
-            while left:
-                piece = await loop.run_in_executor(None, opened.read, min(left, PIECE_BYTES))
-                if not piece:
-                    break  # it was cut short meanwhile: the stream finds out
-                left -= len(piece)
-                await stream.send(piece)
-        return None
-
-    return serve

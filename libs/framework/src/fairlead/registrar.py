@@ -9,77 +9,17 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-from fairlead.error_pages import FORMATS
-from fairlead.files import static_handler
 from fairlead.injection import Dependency, Scope
+from fairlead.records import HTTP_METHODS, MiddlewareRecord, RouteRecord, View
 from fairlead.signals import Event, SignalRecord, check_event
+from fairlead.static import StaticFiles
 from fairlead.types import ErrorHandler, Handler, Listener, Middleware, OnDisconnect
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-HTTP_METHODS = ("GET", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "DELETE")
-
-
-class View:
-    """What `HTTPMethodView.as_view()` gives: the handlers of a class by method. Callable: it can be decorated as a whole."""
-
-    def __init__(self, view_class: type, handlers: Mapping[str, Handler]) -> None:
-        self.__name__ = view_class.__name__
-        self.__doc__ = view_class.__doc__
-        self.__module__ = view_class.__module__
-        self.view_class = view_class
-        self.methods = tuple(handlers)
-        self.handlers = handlers
-
-    def __call__(self, request: Any, *values: Any, **named: Any) -> Any:
-        """Call the handler for the request's method."""
-        method = request.method if request.method in self.handlers else "GET"
-        return self.handlers[method](request, *values, **named)
-
-
-@dataclass(slots=True, kw_only=True)
-class RouteRecord:
-    """One call of `route`."""
-
-    handler: Handler
-    uri: str
-    methods: frozenset[str]
-    name: str
-    hosts: frozenset[str] = frozenset()
-    strict_slashes: bool | None = None
-    stream: bool = False
-    version: int | float | str | None = None
-    version_prefix: str | None = None
-    error_format: str | None = None
-    is_websocket: bool = False
-    apply: bool = True
-    max_body_bytes: int | None = None
-    body_timeout_s: float | None = None
-    response_timeout_s: float | None = None
-    on_disconnect: OnDisconnect = "cancel"
-    ctx: SimpleNamespace = field(default_factory=SimpleNamespace)
-    options: dict[str, Any] = field(default_factory=dict)
-    view: View | None = None
-    """The class-based view that the handler is a method of."""
-
-    def __post_init__(self) -> None:
-        if self.error_format is not None and self.error_format not in FORMATS:
-            raise ValueError(f"error_format {self.error_format!r} of {self.uri} is none of {', '.join(FORMATS)}")
-        if self.on_disconnect not in get_args(OnDisconnect):
-            raise ValueError(f"on_disconnect {self.on_disconnect!r} of {self.uri} is none of {', '.join(get_args(OnDisconnect))}")
-
-
-@dataclass(slots=True)
-class MiddlewareRecord:
-    """One call of `middleware`; a higher priority runs earlier on requests and later on responses."""
-
-    function: Middleware
-    priority: int = 0
 
 
 class Registrar:
@@ -278,18 +218,27 @@ class Registrar:
         file_or_directory: str | os.PathLike[str],
         *,
         name: str = "static",
-        index: str | None = None,
-        content_type: str | None = None,
-        max_age: int | None = None,
+        index: str | Sequence[str] | None = None,
         strict_slashes: bool | None = None,
         host: str | Iterable[str] | None = None,
+        resource_type: str | None = None,
+        **options: Any,
     ) -> None:
-        """Serve one file, or everything inside a folder. Raises ValueError when neither exists."""
-        handler = static_handler(file_or_directory, index=index, content_type=content_type, max_age=max_age)
-        options: dict[str, Any] = {"host": host, "strict_slashes": strict_slashes}
-        if os.path.isdir(file_or_directory):
+        """Serve one file, or everything inside a folder, for GET and HEAD.
+
+        `index` names the files that stand for a folder; further options are those of `StaticFiles`: `directory_view`,
+        `content_type`, `max_age`, `use_modified_since`, `use_content_range`, `stream_large_files` (True, or from how many bytes
+        on), `follow_external_symlink_files`, `follow_external_symlink_dirs`. Raises ValueError when there is no such file or
+        folder, or when it is not of the `resource_type` ("file" or "dir").
+        """
+        names = (index,) if isinstance(index, str) else tuple(index or ())
+        handler = StaticFiles(location=file_or_directory, index=names, **options)
+        if resource_type not in (None, "dir" if handler.is_folder else "file"):
+            raise ValueError(f"{str(file_or_directory)!r} is not of the type {resource_type!r}")
+        options = {"host": host, "strict_slashes": strict_slashes}
+        if handler.is_folder:
             self.add_route(handler, f"{uri.rstrip('/')}/<path:path>", ("GET", "HEAD"), name=name, **options)
-            if index:
+            if names or handler.directory_view:
                 root = functools.partial(handler, path="")
                 self.add_route(root, f"{uri.rstrip('/')}/", ("GET", "HEAD"), name=f"{name}_index", **options)
         else:

@@ -18,7 +18,8 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from fairlead.registrar import HTTP_METHODS, Registrar, View
+from fairlead.records import HTTP_METHODS, View
+from fairlead.registrar import Registrar
 
 F = TypeVar("F", bound=Callable[..., Any])
 

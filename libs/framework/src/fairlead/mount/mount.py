@@ -11,7 +11,7 @@ from fairlead.mount.http import HttpConversation
 from fairlead.mount.lifespan import Lifespan
 from fairlead.mount.scope import http_scope, websocket_scope
 from fairlead.mount.websocket import WebsocketConversation
-from fairlead.registrar import HTTP_METHODS
+from fairlead.records import HTTP_METHODS
 from fairlead.request import Request
 from fairlead.types import ASGIApplication
 from fairlead.websocket.handshake import is_upgrade

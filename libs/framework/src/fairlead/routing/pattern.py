@@ -197,3 +197,19 @@ def parse_pattern(path: str, types: PatternTypes) -> list[Segment]:
         if isinstance(segment, Parameter) and segment.type.label == "path":
             raise ValueError(f"in {path!r} a parameter of type path can only stand last")
     return segments
+
+
+def begins_with(path: list[bytes], prefix: list[Segment]) -> bool:
+    """Whether a path, cut at its slashes, begins with the segments of a pattern."""
+    if len(path) < len(prefix):
+        return False
+    for text, segment in zip(path, prefix, strict=False):
+        if isinstance(segment, bytes):
+            if text != segment:
+                return False
+            continue
+        try:
+            segment.read(text)
+        except ValueError:
+            return False
+    return True

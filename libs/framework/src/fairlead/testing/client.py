@@ -20,10 +20,10 @@ included); there is no thread, so that a debugger, a deadline and an exception w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -34,6 +34,8 @@ from fairlead.testing.network import AppTransport
 from fairlead.testing.server import AppServer
 from fairlead.testing.websocket import HeaderItems, Message, WebsocketClient
 from fairlead.websocket.frames import Encoding
+
+R = TypeVar("R")
 
 BASE_URL = "http://testserver"
 
@@ -139,6 +141,10 @@ class TestClient(httpx.Client):
         self.base_url = self._async.base_url
         return self
 
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine on the app's loop, for tests that have to await something of the app's."""
+        return self._bridge.runner.call(work)
+
     @contextmanager
     def websocket(self, url: str, **options: Any) -> Iterator[SyncWebsocket]:
         """As `AsyncTestClient.websocket`, with sync methods."""
@@ -161,7 +167,7 @@ class SyncWebsocket:
     """A `WebsocketClient` with sync methods; its attributes (`subprotocol`, `close_code` …) are read through."""
 
     def __init__(self, ws: WebsocketClient, runner: LoopRunner) -> None:
-        self._ws = ws
+        self.client = self._ws = ws
         self._runner = runner
 
     def __getattr__(self, name: str) -> Any:
