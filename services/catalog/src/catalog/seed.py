@@ -57,7 +57,8 @@ async def seed(database: Database) -> int:
     added = 0
     for product in PRODUCTS:
         with suppress(SkuTaken):
-            await store.insert(product)
+            async with database.transaction() as connection:
+                await store.insert(connection, product)
             added += 1
     return added
 

@@ -8,6 +8,7 @@ from catalog.api.products import products
 from catalog.settings import Settings
 from catalog.stores.products import ProductStore
 from fairlead import App, auth, cors, outbox, postgres, redis
+from fairlead.idempotency.postgres import PostgresStore
 from fairlead.postgres.revisions import require_revision
 
 __all__ = ["build_app"]
@@ -24,9 +25,10 @@ def build_app(settings: Settings) -> App[Any, Any]:
     cors.attach(
         app,
         origins=settings.cors_origins,
-        headers=("Authorization", "Content-Type", "If-Match", "If-None-Match"),
-        expose_headers=("ETag", "Location", "Retry-After", "X-Request-ID"),
+        headers=("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+        expose_headers=("ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-ID"),
     )
     app.ctx.products = ProductStore(database)
+    app.ctx.answers = PostgresStore(database)
     app.blueprint(products)
     return app

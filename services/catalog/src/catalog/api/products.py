@@ -10,9 +10,11 @@ from catalog.domain.product import NewProduct, Product, ProductPatch
 from fairlead import Blueprint, Body, HTTPResponse, Query, Request, empty, json
 from fairlead.auth import protected
 from fairlead.http.conditional import check_preconditions, entity_tag
+from fairlead.idempotency import Idempotency
 
 if TYPE_CHECKING:
     from catalog.stores.products import Condition, ProductStore
+    from fairlead.idempotency.postgres import PostgresStore
 
 __all__ = ["products"]
 
@@ -30,9 +32,15 @@ async def list_products(request: Request[Any, Any], query: Query[PageQuery]) -> 
 
 @products.post("/")
 @protected(scope=WRITE)
+@Idempotency(lambda app: app.ctx.answers)
 async def create_product(request: Request[Any, Any], new: Body[NewProduct]) -> HTTPResponse:
-    """Add a product: 201 with its address, 409 when its SKU is taken."""
-    product = await _store(request).insert(new)
+    """Add a product: 201 with its address, 409 when its SKU is taken.
+
+    With an `Idempotency-Key` the same request may be sent again: the product is added once, and the answer is the same.
+    """
+    answers: PostgresStore = request.app.ctx.answers
+    async with answers.transaction(request) as connection:
+        product = await _store(request).insert(connection, new)
     return _shown(product, 201, Location=f"/v1/products/{product.id}")
 
 

@@ -48,25 +48,24 @@ class ProductStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert(self, new: NewProduct) -> Product:
-        """Add a product. Raises `SkuTaken`."""
-        async with self._database.transaction() as connection:
-            with _unique(new.sku):
-                row = await connection.fetchrow(
-                    """
-                    INSERT INTO products (id, sku, name, price_amount, price_currency, stock)
-                    VALUES ($1, $2, $3, $4, $5, $6)
-                    RETURNING *
-                    """,
-                    new_product_id(),
-                    new.sku,
-                    new.name,
-                    new.price.amount,
-                    new.price.currency,
-                    new.stock,
-                )
-            product = _product(row)
-            await _publish(connection, "product.created", product)
+    async def insert(self, connection: Connection, new: NewProduct) -> Product:
+        """Add a product, in the caller's transaction. Raises `SkuTaken`."""
+        with _unique(new.sku):
+            row = await connection.fetchrow(
+                """
+                INSERT INTO products (id, sku, name, price_amount, price_currency, stock)
+                VALUES ($1, $2, $3, $4, $5, $6)
+                RETURNING *
+                """,
+                new_product_id(),
+                new.sku,
+                new.name,
+                new.price.amount,
+                new.price.currency,
+                new.stock,
+            )
+        product = _product(row)
+        await _publish(connection, "product.created", product)
         return product
 
     async def get(self, product_id: UUID) -> Product:
