@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from websockets.asyncio.server import serve as listen
 from websockets.exceptions import InvalidStatus
 
 from fairlead import App, Request
+from fairlead.backoff import Backoff
 from fairlead.errors import ServiceUnavailable, Unauthorized, WebsocketClosed
 from fairlead.local.ports import free_port
 from fairlead.testing import AppServer
@@ -136,13 +138,18 @@ async def test_a_server_that_is_not_there_yet() -> None:
         paths.append(ws.request.path)
         await ws.send('{"n": 8}')
 
-    client = connect(
-        f"ws://127.0.0.1:{port}/?x=1", id_of=lambda message: str(message["n"]), first_delay_s=0.001, longest_delay_s=0.01
-    )
+    attempts, third = itertools.count(1), asyncio.Event()
+
+    def draw(low: float, high: float) -> float:
+        if next(attempts) == 3:
+            third.set()
+        return high
+
+    client = connect(f"ws://127.0.0.1:{port}/?x=1", id_of=lambda message: str(message["n"]))
+    client._backoff = Backoff(0.001, 0.01, uniform=draw)
     client.last_id = "7 0"
     opening = asyncio.create_task(client.__aenter__())
-    while client._attempts < 3:  # noqa: ASYNC110 - attempts follow a timer
-        await asyncio.sleep(0.001)
+    await third.wait()
     async with listen(answer, "127.0.0.1", port):
         await opening
         assert (await client.recv())["n"] == 8

@@ -26,6 +26,7 @@ from typing import Final, Protocol
 
 from fairlead.auth.document import Document, FetchError, fetch, require_http_url
 from fairlead.auth.keys import MAX_DOCUMENT_BYTES, Algorithm, KeySet, VerificationKey
+from fairlead.backoff import Backoff, unscattered
 from fairlead.errors import ServiceUnavailable
 
 __all__ = ["KeySource", "RemoteKeySet"]
@@ -81,7 +82,7 @@ class RemoteKeySet:
         self._fetched_at = 0.0
         self._fresh_until = 0.0
         self._retry_at = 0.0
-        self._retry_s = MIN_RETRY_S
+        self._backoff = Backoff(MIN_RETRY_S, MAX_RETRY_S, uniform=unscattered)
         self._unknown_kid_at = -math.inf
         self._error: str | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -169,12 +170,12 @@ class RemoteKeySet:
         fresh_s = DEFAULT_FRESH_S if document.max_age_s is None else document.max_age_s
         self._fetched_at = now
         self._fresh_until = now + min(max(fresh_s, MIN_FRESH_S), MAX_FRESH_S)
-        self._retry_at, self._retry_s, self._error = now, MIN_RETRY_S, None
+        self._retry_at, self._error = now, None
+        self._backoff.reset()
 
     def _failed(self, error: str) -> None:
         if self._error is None:
             kept = "going on with those of before" if self._keys is not None else "there are none to go on with"
             logger.warning("the keys of %s can't be had: %s; %s", self._url, error, kept)
         self._error = error
-        self._retry_at = self._clock() + self._retry_s
-        self._retry_s = min(self._retry_s * 2, MAX_RETRY_S)
+        self._retry_at = self._clock() + self._backoff.next_s()

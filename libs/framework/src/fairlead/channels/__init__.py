@@ -35,7 +35,7 @@ Streams and counts come from a backend: `RedisBackend` where several workers or 
 `reader.run()` and `presence.run()` are coroutines for the app's tasks; they outlive every outage of the backend.
 """
 
-from fairlead.channels.backoff import Backoff
+from fairlead.backoff import Backoff
 from fairlead.channels.fanout import Fanout, Recipient, Subscription
 from fairlead.channels.group import Group
 from fairlead.channels.history import History

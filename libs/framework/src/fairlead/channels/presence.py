@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from fairlead.channels.backoff import Backoff
+from fairlead.backoff import Backoff
 from fairlead.channels.stream import StreamUnavailable
 
 logger = logging.getLogger("fairlead.channels")

@@ -28,7 +28,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from fairlead.channels.backoff import Backoff
+from fairlead.backoff import Backoff
 from fairlead.channels.fanout import Fanout
 from fairlead.channels.publication import Publication
 from fairlead.channels.stream import BEGINNING, Entry, Extent, Stream, StreamPosition, StreamUnavailable

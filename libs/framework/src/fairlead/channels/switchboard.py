@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from fairlead.channels.backoff import Backoff
+from fairlead.backoff import Backoff
 from fairlead.channels.group import Group
 from fairlead.channels.line import Backend, Counted, Heard, Joined, Line, Posting, Said
 from fairlead.channels.local_group import LocalGroup

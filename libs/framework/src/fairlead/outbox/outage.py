@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from typing import Final
+
+from fairlead.backoff import Backoff
 
 __all__ = ["Outage"]
 
@@ -17,8 +18,7 @@ LONGEST_DELAY_S: Final = 2.0
 class Outage:
     """Counts the attempts of `what`, spaces them out, and logs one line when it fails and one when it works again.
 
-    Delays double from `FIRST_DELAY_S` to `LONGEST_DELAY_S`, each shortened by up to a half at random, so that the
-    workers of a fleet do not come back in step. `attempts` counts those that failed since the last success.
+    Delays double from about `FIRST_DELAY_S` to `LONGEST_DELAY_S`. `attempts` counts those that failed since the last success.
     """
 
     def __init__(self, what: str, logger: logging.Logger) -> None:
@@ -26,7 +26,7 @@ class Outage:
         self._logger = logger
         self.attempts = 0
         self._began_at_s = 0.0
-        self._delay_s = FIRST_DELAY_S
+        self._backoff = Backoff(FIRST_DELAY_S, LONGEST_DELAY_S)
 
     def failed(self, error: Exception, *, is_expected: bool) -> float:
         """An attempt failed: the seconds until the next. An error that nobody expected is logged with its trace."""
@@ -35,9 +35,7 @@ class Outage:
             self._began_at_s = time.monotonic()
             trace = None if is_expected else error
             self._logger.warning("%s interrupted: %s", self._what, _shown(error), exc_info=trace)
-        delay_s = self._delay_s
-        self._delay_s = min(delay_s * 2, LONGEST_DELAY_S)
-        return random.uniform(delay_s / 2, delay_s)
+        return self._backoff.next_s()
 
     def over(self) -> None:
         """An attempt succeeded. Call it after every success; it is silent unless the one before failed."""
@@ -45,7 +43,7 @@ class Outage:
             lasted_s = time.monotonic() - self._began_at_s
             self._logger.info("%s resumed after %.1f s, %d attempts", self._what, lasted_s, self.attempts)
             self.attempts = 0
-            self._delay_s = FIRST_DELAY_S
+            self._backoff.reset()
 
 
 def _shown(error: Exception) -> str:

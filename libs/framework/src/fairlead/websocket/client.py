@@ -16,7 +16,6 @@ codes of the application's own (4000 to 4999) are told to the caller; 1000 ends 
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -28,6 +27,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from fairlead.backoff import Backoff
 from fairlead.errors import WebsocketClosed
 from fairlead.websocket.frames import TEXT, Encoding, encode_message
 
@@ -69,10 +69,9 @@ class ReconnectingClient:
         self._headers = headers
         self._resume = resume
         self._id_of = id_of
-        self._first_delay_s = first_delay_s
         self._longest_delay_s = longest_delay_s
+        self._backoff = Backoff(first_delay_s, longest_delay_s)
         self._options = options
-        self._attempts = 0
         self._ws: ClientConnection | None = None
         self._opening = asyncio.Lock()
 
@@ -88,7 +87,7 @@ class ReconnectingClient:
             except ConnectionClosed as closed:
                 await self._lost(ws, closed)
                 continue
-            self._attempts = 0
+            self._backoff.reset()
             message = msgspec.json.decode(data) if isinstance(data, str) else data
             self.last_id = self._id_of(message) or self.last_id
             return message
@@ -164,9 +163,8 @@ class ReconnectingClient:
                 await self._wait(int(hint[1]) / 1000 if hint else None)
 
     async def _wait(self, delay_s: float | None = None) -> None:
-        longest_s = min(self._first_delay_s * 2**self._attempts, self._longest_delay_s)
-        self._attempts = min(self._attempts + 1, 30)
-        await asyncio.sleep(random.uniform(longest_s / 2, longest_s) if delay_s is None else min(delay_s, self._longest_delay_s))
+        own_s = self._backoff.next_s()
+        await asyncio.sleep(own_s if delay_s is None else min(delay_s, self._longest_delay_s))
 
 
 def connect(url: str, **options: Any) -> ReconnectingClient:

@@ -5,7 +5,7 @@
 - `worker`, `service`, `lifeline`, `black_box`: the worker's side;
 - `channel`, `messages`: what they say to each other;
 - `single`: both sides in one process;
-- `cgroup`, `listener`, `signals`, `reaper`, `backoff`, `plan`, `target`: the pieces.
+- `cgroup`, `listener`, `signals`, `reaper`, `deaths`, `plan`, `target`: the pieces.
 
 Importing the package imports none of them: a worker's start is not to wait for the supervisor's code.
 """

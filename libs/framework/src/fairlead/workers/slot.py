@@ -17,7 +17,7 @@ import socket
 import time
 from contextlib import suppress
 
-from fairlead.workers.backoff import Backoff
+from fairlead.workers.deaths import Deaths
 from fairlead.workers.listener import add_listener
 from fairlead.workers.messages import WorkerState
 from fairlead.workers.plan import Plan
@@ -55,7 +55,7 @@ class Slot:
         self._listener = listener
         self._reaper = reaper
         self._observer = observer
-        self._backoff = Backoff()
+        self._deaths = Deaths()
         self._spawning = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._deadline_s = 0.0
@@ -141,9 +141,9 @@ class Slot:
     async def _respawn(self, dead: WorkerProcess) -> None:
         if not self.was_ready.is_set():
             raise _start_failed(dead)
-        delay_s = self._backoff.record_death(dead.healthy_s)
-        if self._backoff.is_crash_loop:
-            deaths = self._backoff.deaths
+        delay_s = self._deaths.record(dead.healthy_s)
+        if self._deaths.are_a_crash_loop:
+            deaths = self._deaths.in_a_row
             raise GiveUp(f"crash loop: worker {self.index} died {deaths} times in a row; the last time: {dead.cause}")
         self.worker = None
         if delay_s:

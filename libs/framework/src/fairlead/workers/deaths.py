@@ -1,4 +1,4 @@
-"""When to try again after a worker has died, and when to give up.
+"""When to replace a worker that has died, and when to give up.
 
 The first replacement comes at once: a single death (out of memory, a bug on one request) costs nothing. Each further
 one waits twice as long, because a worker that dies of its start, or of a dependency that is away, would only burn CPU.
@@ -8,7 +8,9 @@ so that whoever started it (Kubernetes, systemd) sees the failure instead of a s
 
 from __future__ import annotations
 
-__all__ = ["CRASH_LOOP_DEATHS", "FIRST_DELAY_S", "HEALTHY_AFTER_S", "LONGEST_DELAY_S", "Backoff"]
+from fairlead.backoff import Backoff, unscattered
+
+__all__ = ["CRASH_LOOP_DEATHS", "FIRST_DELAY_S", "HEALTHY_AFTER_S", "LONGEST_DELAY_S", "Deaths"]
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
@@ -16,25 +18,27 @@ HEALTHY_AFTER_S = 10.0
 CRASH_LOOP_DEATHS = 5
 
 
-class Backoff:
+class Deaths:
     """The deaths of one slot's workers."""
 
-    __slots__ = ("deaths", "limit")
+    __slots__ = ("_backoff", "in_a_row", "limit")
 
     def __init__(self, limit: int = CRASH_LOOP_DEATHS) -> None:
         self.limit = limit
-        self.deaths = 0
-        """Deaths in a row; a death after ten healthy seconds is the first of a new row."""
+        self.in_a_row = 0
+        """A death after ten healthy seconds is the first of a new row."""
+        self._backoff = Backoff(FIRST_DELAY_S, LONGEST_DELAY_S, uniform=unscattered)
 
-    def record_death(self, healthy_s: float) -> float:
+    def record(self, healthy_s: float) -> float:
         """Count a death of a worker that was ready for `healthy_s` and return the seconds to wait before the next."""
-        self.deaths = 1 if healthy_s >= HEALTHY_AFTER_S else self.deaths + 1
-        if self.deaths == 1:
+        if self.in_a_row == 0 or healthy_s >= HEALTHY_AFTER_S:
+            self.in_a_row = 1
+            self._backoff.reset()
             return 0.0
-        doubled: float = FIRST_DELAY_S * 2 ** (self.deaths - 2)
-        return min(doubled, LONGEST_DELAY_S)
+        self.in_a_row += 1
+        return self._backoff.next_s()
 
     @property
-    def is_crash_loop(self) -> bool:
+    def are_a_crash_loop(self) -> bool:
         """True when another attempt would not help."""
-        return self.deaths >= self.limit
+        return self.in_a_row >= self.limit

@@ -1,11 +1,11 @@
 """The delays between attempts."""
 
-from fairlead.channels import Backoff
+from fairlead.backoff import Backoff, unscattered
 
 
 def test_delays_double_up_to_the_cap() -> None:
     """Each delay is at most twice the one before and never above the cap."""
-    backoff = Backoff(0.1, 0.5, uniform=lambda low, high: high)
+    backoff = Backoff(0.1, 0.5, uniform=unscattered)
     assert [backoff.next_s() for _ in range(5)] == [0.1, 0.2, 0.4, 0.5, 0.5]
 
 
@@ -25,7 +25,7 @@ def test_delays_are_scattered_but_never_zero() -> None:
 
 def test_a_success_begins_again() -> None:
     """After `reset` the next delay is the first one."""
-    backoff = Backoff(0.1, 0.5, uniform=lambda low, high: high)
+    backoff = Backoff(0.1, 0.5, uniform=unscattered)
     backoff.next_s()
     backoff.next_s()
     backoff.reset()

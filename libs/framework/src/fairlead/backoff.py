@@ -1,9 +1,19 @@
-"""How long to wait before the next attempt: doubling, capped, and scattered so that workers don't return in step."""
+"""How long to wait before the next attempt: doubling, capped, and scattered so that workers don't return in step.
+
+The one such rule of the house: channels, the outbox, the JWKS client, the websocket client and the supervisor wait by it.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+
+__all__ = ["Backoff", "unscattered"]
+
+
+def unscattered(low: float, high: float) -> float:
+    """For `uniform`, where nobody else would come back in the same moment: always the longest."""
+    return high
 
 
 class Backoff:
