@@ -10,11 +10,15 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from fairlead import App, Request, json
+from fairlead.auth import SigningKey, TokenIssuer
 from fairlead.errors import WebsocketClosed
 from fairlead.settings import Secret
-from fairlead.testing import AsyncTestClient, WebsocketClient
+from fairlead.testing import AppServer, AsyncTestClient, WebsocketClient
 from feed.service import build_app
 from feed.settings import Settings
+
+ISSUER = "https://auth.example"
 
 
 class Catalogue:
@@ -57,10 +61,39 @@ async def close_code_of(ws: WebsocketClient) -> int:
         return closed.code
 
 
+class Issuer:
+    """Stands for the service `auth`: signs tokens, and publishes the key to check them with."""
+
+    def __init__(self, jwks_url: str, key: SigningKey) -> None:
+        self.jwks_url = jwks_url
+        self.key = key
+
+    def token(self, subject: str = "anna", *, lifetime_s: int = 600, key: SigningKey | None = None) -> str:
+        """An access token of this account; signed by somebody else, when a key is given."""
+        tokens = TokenIssuer(key or self.key, issuer=ISSUER, audience="fairlead", lifetime_s=lifetime_s)
+        return tokens.issue(subject, ())
+
+
 @pytest.fixture
-def settings(redis_url: str) -> Settings:
+async def issuer() -> AsyncIterator[Issuer]:
+    key = SigningKey.generate()
+    app: App[Any, Any] = App("auth")
+
+    @app.get("/.well-known/jwks.json")
+    def keys(request: Request[Any, Any]) -> Any:
+        return json({"keys": [dict(key.public.jwk)]})
+
+    async with AppServer(app, live=True) as server:
+        host, port = server.address
+        yield Issuer(f"http://{host}:{port}/.well-known/jwks.json", key)
+
+
+@pytest.fixture
+def settings(redis_url: str, issuer: Issuer) -> Settings:
     return Settings(
         redis_url=Secret(redis_url),
+        auth_issuer=ISSUER,
+        auth_jwks_url=issuer.jwks_url,
         public_auth_url="http://auth.example:8001",
         public_catalog_url="https://catalog.example",
         websocket_origins=("https://shop.example",),
@@ -73,6 +106,7 @@ async def client(settings: Settings) -> AsyncIterator[AsyncTestClient]:
     app = build_app(settings)
     async with AsyncTestClient(app) as client:
         await app.ctx.live.reader.live.wait()
+        await app.ctx.rooms.live.wait()
         yield client
 
 

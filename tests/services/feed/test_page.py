@@ -20,18 +20,22 @@ def directives(policy: str) -> dict[str, list[str]]:
 
 
 async def test_the_page_knows_where_the_services_are(client: AsyncTestClient) -> None:
-    """The addresses come as JSON in an element; nothing else of the page depends on the settings."""
+    """Addresses and rooms come as JSON in an element; nothing else of the page depends on the settings."""
     response = await client.get("/")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     match = re.search(r'<script id="addresses" type="application/json">(.*?)</script>', response.text)
     assert match is not None
-    assert json.loads(match[1]) == {"auth": "http://auth.example:8001", "catalog": "https://catalog.example"}
+    assert json.loads(match[1]) == {
+        "auth": "http://auth.example:8001",
+        "catalog": "https://catalog.example",
+        "rooms": ["harbour", "market", "workshop"],
+    }
 
 
 def test_an_address_cannot_end_its_element() -> None:
     """`<` is escaped, so that no setting becomes markup."""
-    page = render("</script><script>alert(1)</script>", "https://catalog.example").decode()
+    page = render("</script><script>alert(1)</script>", "https://catalog.example", ("harbour",)).decode()
     assert "<script>alert" not in page
     assert page.count("</script>") == 2
 

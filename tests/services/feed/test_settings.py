@@ -11,20 +11,22 @@ from feed.settings import Settings
 
 ENVIRONMENT = {
     "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "AUTH_ISSUER": "http://127.0.0.1:8001",
+    "AUTH_JWKS_URL": "http://127.0.0.1:8001/.well-known/jwks.json",
     "PUBLIC_AUTH_URL": "http://127.0.0.1:8001",
     "PUBLIC_CATALOG_URL": "https://catalog.example",
 }
 
 
 def test_the_usual_environment() -> None:
-    """Three addresses are enough; further origins are a comma separated list."""
+    """Addresses are enough; further origins are a comma separated list."""
     settings = load_settings(Settings, {**ENVIRONMENT, "WEBSOCKET_ORIGINS": "https://a.example,http://localhost:8003"})
     assert settings.public_auth_url == "http://127.0.0.1:8001"
     assert settings.websocket_origins == ("https://a.example", "http://localhost:8003")
     assert load_settings(Settings, ENVIRONMENT).websocket_origins == ()
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "PUBLIC_AUTH_URL", "PUBLIC_CATALOG_URL"])
+@pytest.mark.parametrize("name", ["REDIS_URL", "AUTH_ISSUER", "AUTH_JWKS_URL", "PUBLIC_AUTH_URL", "PUBLIC_CATALOG_URL"])
 def test_a_missing_address_is_named(name: str) -> None:
     """The operator reads which variable it is."""
     environment = {key: value for key, value in ENVIRONMENT.items() if key != name}
@@ -57,3 +59,12 @@ def test_the_target_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert create_app().name == "feed"
+
+
+def test_rooms() -> None:
+    """There are some; others are a list of names that fit into an address."""
+    assert load_settings(Settings, ENVIRONMENT).rooms == ("harbour", "market", "workshop")
+    assert load_settings(Settings, {**ENVIRONMENT, "ROOMS": "tea,coffee-2"}).rooms == ("tea", "coffee-2")
+    for rooms in ("Tea", "a/b", "x" * 33):
+        with pytest.raises(ConfigurationError, match="ROOMS"):
+            load_settings(Settings, {**ENVIRONMENT, "ROOMS": rooms})

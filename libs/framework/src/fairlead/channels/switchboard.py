@@ -67,8 +67,8 @@ class Channels:
         if not 0 < history <= max_entries:
             raise ValueError("a group remembers at least one message, and no more than are kept")
         self.max_message_bytes = max_message_bytes
-        self.is_live = False
-        """Whether the line is up."""
+        self.live = asyncio.Event()
+        """Set while the line is up, for those who want to wait for it."""
         self._backend = backend
         self._prefix = prefix
         self._history = history
@@ -185,7 +185,7 @@ class Channels:
 
     async def check(self) -> None:
         """A readiness check: raises while the line is down."""
-        if not self.is_live:
+        if not self.live.is_set():
             raise StreamUnavailable("the line of the channels is down")
 
     async def close(self) -> None:
@@ -201,9 +201,9 @@ class Channels:
                 causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
                 if not all(isinstance(cause, StreamUnavailable) for cause in causes):
                     logger.exception("channels: unexpected error")
-                if self.is_live:
+                if self.live.is_set():
                     logger.warning("channels: the line is down: %s", causes[0])
-            self.is_live = False
+            self.live.clear()
             for local in self._groups.values():
                 local.lose_line()
             await asyncio.sleep(self._backoff.next_s())
@@ -214,9 +214,8 @@ class Channels:
             await line.open()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ask(line))
-                if not self.is_live:
-                    logger.info("channels: the line is up")
-                self.is_live = True
+                logger.info("channels: the line is up")
+                self.live.set()
                 while True:
                     heard = await line.hear()
                     self._backoff.reset()

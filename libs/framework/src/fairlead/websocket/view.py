@@ -58,8 +58,9 @@ class WebsocketView:
         self.request = request
         self.ws = ws
 
-    async def on_open(self, **parameters: Any) -> None:
-        """The websocket is open. The path's parameters come by name. An exception ends the connection; `on_close` is called."""
+    async def on_open(self, *_: Any, **parameters: Any) -> None:
+        """The websocket is open. The path's parameters come by name: say which you take. An exception ends the connection;
+        `on_close` is called all the same."""
 
     async def on_message(self, message: Any) -> None:
         """A message has come; the next one waits until this returns."""

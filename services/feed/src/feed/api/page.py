@@ -8,6 +8,7 @@ the page as JSON in an element that no browser executes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +23,11 @@ FOLDER: Final = Path(str(files("feed"))) / "page"
 PLACEHOLDER: Final = "{{ addresses }}"
 
 
-def page(auth_url: str, catalog_url: str) -> Blueprint:
-    """``GET /`` and what it needs below ``/assets/``. `auth_url` and `catalog_url` are origins, without a path."""
+def page(auth_url: str, catalog_url: str, rooms: Sequence[str]) -> Blueprint:
+    """``GET /`` and what it needs below ``/assets/``. `auth_url` and `catalog_url` are origins, without a path,
+    `rooms` the names of the rooms."""
     blueprint = Blueprint("page")
-    body = render(auth_url, catalog_url)
+    body = render(auth_url, catalog_url, rooms)
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     fields = security_headers(auth_url, catalog_url)
 
@@ -45,9 +47,9 @@ def page(auth_url: str, catalog_url: str) -> Blueprint:
     return blueprint
 
 
-def render(auth_url: str, catalog_url: str) -> bytes:
-    """The page with the addresses filled in. ``<`` is written as an escape: nothing in JSON can end the element."""
-    addresses = msgspec.json.encode({"auth": auth_url, "catalog": catalog_url}).decode().replace("<", "\\u003c")
+def render(auth_url: str, catalog_url: str, rooms: Sequence[str]) -> bytes:
+    """The page with addresses and rooms filled in. ``<`` is written as an escape: nothing in JSON can end the element."""
+    addresses = msgspec.json.encode({"auth": auth_url, "catalog": catalog_url, "rooms": rooms}).decode().replace("<", "\\u003c")
     return (FOLDER / "index.html").read_text("utf-8").replace(PLACEHOLDER, addresses).encode()
 
 

@@ -1,4 +1,5 @@
-"""``/ws/products``: every change of the catalogue, as it happens. Reading is public, as it is over REST."""
+"""``/ws/products`` and, for browsers without websockets, ``/events/products``: every change of the catalogue, as it happens.
+Reading is public, as it is over REST. Both resume with ``?after=<stream id>``, the second one by ``Last-Event-ID`` as well."""
 
 from __future__ import annotations
 
@@ -28,12 +29,13 @@ def products(origins: Sequence[str]) -> Blueprint:
     blueprint = Blueprint("products")
     blueprint.register_middleware(read_position, "request")
     blueprint.add_websocket_route(follow, "/ws/products", origins=tuple(origins), max_size=MAX_MESSAGE_BYTES)
+    blueprint.add_route(stream_events, "/events/products")
     return blueprint
 
 
 def read_position(request: Request[Any, Any]) -> None:
-    """Take ``?after=<stream id>`` in; 400, before the upgrade, for what no stream ever gave as an id."""
-    after = request.args.get("after")
+    """Take ``Last-Event-ID`` or ``?after=<stream id>`` in; 400, before the upgrade, for what no stream ever gave as an id."""
+    after = request.headers.get("last-event-id") or request.args.get("after")
     try:
         request.ctx.after = None if after is None else StreamPosition.parse(after)
     except ValueError as error:
@@ -45,6 +47,14 @@ async def follow(request: Request[Any, Any], ws: Websocket) -> None:
     live: LiveProducts = request.app.ctx.live
     with live.follow(ws, request.ctx.after):
         await ignore_messages(ws)
+
+
+async def stream_events(request: Request[Any, Any]) -> None:
+    """The same as server-sent events."""
+    live: LiveProducts = request.app.ctx.live
+    async with request.sse() as stream:
+        with live.follow(stream, request.ctx.after):
+            await stream.wait_closed()
 
 
 async def ignore_messages(ws: Websocket) -> None:
