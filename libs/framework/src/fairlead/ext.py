@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from fairlead.app import App
     from fairlead.injection import Scope
+
+H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Ext:
@@ -23,3 +25,16 @@ class Ext:
     def dependency(self, value: Any, *, kind: Any = None) -> None:
         """`app.dependency`."""
         self.app.dependency(value, kind=kind)
+
+    def template(self, file_name: str, **options: Any) -> Callable[[H], H]:
+        """`fairlead.templating.template`, looked for when the app starts."""
+        from fairlead.templating import checked_template
+
+        return checked_template(self.app, file_name, **options)
+
+    @property
+    def environment(self) -> Any:
+        """Jinja2's environment. Raises AttributeError when templates are another engine's."""
+        from fairlead.templating import engine_of
+
+        return engine_of(self.app).environment  # type: ignore[attr-defined]
