@@ -39,6 +39,7 @@ check: setup-dev ## Format, lint, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES) $(SCRIPTS) benchmarks
+	$(BIN)/mypy --package tests.chaos
 	$(BIN)/lint-imports --no-logo
 
 format: setup-dev ## Format the code and apply the safe fixes

@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.events import EVENTS, Row, Setting
+from tests.chaos import changes, ends, leaks  # noqa: F401  each adds its events
+from tests.chaos.table import EVENTS, Row, Setting
 
-SHORT = {"requests": 3000, "reloads": 2, "kills": 2, "cycles": 2}
-FULL = {"requests": 100_000, "reloads": 10, "kills": 20, "cycles": 10}
+SHORT = {"requests": 3000, "reloads": 2, "kills": 2, "cycles": 2, "restarts": 8, "burials": 500}
+FULL = {"requests": 100_000, "reloads": 10, "kills": 20, "cycles": 10, "restarts": 400, "burials": 10_000}
 EVENT_LIMIT_S = 900.0
 
 

@@ -1,10 +1,10 @@
 """A load client that knows the fate of each request: raw sockets, no retries, nothing rounded.
 
-Four kinds of clients run side by side, until they are told to stop or find that nobody listens any more: keep-alive, a
-new connection for each request, pipelined, and long requests; websockets are held open beside them. A request has
-*failed* when it was sent, or its connection was made, and no whole 200 with the pid of a worker came back. A connection
-that the kernel refuses is counted on its own: nothing was sent, and whoever balances the load takes another pod. When the
-service is to stay up, a refusal is a failure.
+Several kinds of clients run side by side, until they are told to stop or find that nobody listens any more: keep-alive, a new
+connection for each request, pipelined, and long requests; websockets and event streams are held open beside them, and have to be
+ended as their protocol says: with a close code, with a last chunk. A request has *failed* when it was sent, or its connection was
+made, and no whole 200 with the pid of a worker came back. A connection that the kernel refuses is counted on its own: nothing was
+sent, and whoever balances the load takes another pod. When the service is to stay up, a refusal is a failure.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -33,6 +34,7 @@ class Mix:
     pipelined: int = 1
     long: int = 3
     websockets: int = 5
+    streams: int = 2
     long_s: float = 0.7
 
 
@@ -54,6 +56,8 @@ class Tally:
     refused: int = 0
     failures: list[Failure] = field(default_factory=list)
     close_codes: Counter[int] = field(default_factory=Counter)
+    ended_streams: int = 0
+    """Event streams that came to their proper end before the client's."""
     last_answer_s: float = 0.0
     pids: set[int] = field(default_factory=set)
 
@@ -74,9 +78,15 @@ class Connection:
         self.is_last = False
 
     @classmethod
-    async def open(cls, port: int) -> Connection:
+    async def open(cls, port: int, tls: ssl.SSLContext | None = None) -> Connection:
         """Raises ConnectionRefusedError when nobody listens."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
+
+    @property
+    def certificate(self) -> bytes:
+        """What the server showed, in DER; b"" without TLS."""
+        encrypted = self._writer.get_extra_info("ssl_object")
+        return encrypted.getpeercert(binary_form=True) if encrypted is not None else b""
 
     def send(self, path: str, count: int = 1, *, close: bool = False) -> None:
         """Send requests in one write."""
@@ -104,6 +114,16 @@ class Connection:
         if not head.startswith(b"HTTP/1.1 101 "):
             raise BadAnswer(head[9:12].decode())
 
+    async def stream(self) -> None:
+        """Ask for an event stream, and read until its last chunk."""
+        self._writer.write(b"GET /events HTTP/1.1\r\nHost: chaos\r\n\r\n")
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise BadAnswer(head[9:12].decode())
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            self.pid = _pid_in(await self._reader.readexactly(size + 2)) or self.pid
+        await self._reader.readexactly(2)
+
     async def close_code(self) -> int:
         """Wait for the end of a websocket; 1006 is an end without a close frame."""
         try:
@@ -121,6 +141,11 @@ class Connection:
         self._writer.transport.abort() if self._writer.is_closing() else self._writer.close()
 
 
+def _pid_in(event: bytes) -> int:
+    """The pid in an event's data; 0 for a heartbeat or a farewell."""
+    return int(event.partition(b"data: ")[2].partition(b"\n")[0] or 0)
+
+
 class BadAnswer(Exception):
     """An answer, but not a 200."""
 
@@ -131,12 +156,13 @@ LOST = (ConnectionError, asyncio.IncompleteReadError, TimeoutError, BadAnswer)
 class Load:
     """Sustained load on a port: `start`, later `stop` and read the `tally`."""
 
-    def __init__(self, port: int, mix: Mix | None = None, *, may_end: bool = False) -> None:
+    def __init__(self, port: int, mix: Mix | None = None, *, may_end: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self.tally = Tally()
         self.may_end = may_end
         """True once a refused connection is no failure: the service was asked to stop."""
         self._port = port
         self._mix = mix or Mix()
+        self._tls = tls
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -149,6 +175,7 @@ class Load:
             (mix.pipelined, "pipelined", self._pipelined),
             (mix.long, "long", self._long),
             (mix.websockets, "websocket", self._websocket),
+            (mix.streams, "event stream", self._stream),
         ]
         self._tasks = [asyncio.create_task(client(style)) for count, style, client in kinds for _ in range(count)]
         return self
@@ -192,7 +219,7 @@ class Load:
 
     async def _connect(self, style: str) -> Connection | None:
         try:
-            return await Connection.open(self._port)
+            return await Connection.open(self._port, self._tls)
         except OSError as error:
             self.tally.refused += 1
             if not self.may_end:
@@ -238,6 +265,33 @@ class Load:
                 self.tally.last_answer_s = time.monotonic()
             for task in (closed, stopped):
                 task.cancel()
+            connection.close()
+
+    async def _stream(self, style: str) -> None:
+        while not self._stopping.is_set():
+            connection = await self._connect(style)
+            if connection is None:
+                if self.may_end:
+                    return
+                continue
+            ended = asyncio.create_task(connection.stream())
+            stopped = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if ended.cancel():  # it still ran: the client leaves first
+                connection.close()
+                return
+            try:
+                ended.result()
+            except BadAnswer as answer:  # an honest no, before anything was begun
+                self.tally.refused += 1
+                if not self.may_end:
+                    self._failed(style, _described(answer), connection.pid)
+            except LOST as error:
+                self._failed(style, _described(error), connection.pid)
+            else:
+                self.tally.ended_streams += 1
+                self.tally.last_answer_s = time.monotonic()
             connection.close()
 
     def _failed(self, style: str, how: str, pid: int) -> None:

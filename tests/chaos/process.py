@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,8 +25,9 @@ REPOSITORY = Path(__file__).parents[2]
 class ServiceProcess:
     """A supervisor with workers. `await start(...)`; at the end `await clear()`, which kills what is left."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, management_port: int) -> None:
         self.process = process
+        self.management_port = management_port
         self.log: list[tuple[float, dict[str, Any]]] = []
         self.stderr = ""
         self._readers = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_stderr())]
@@ -34,14 +36,18 @@ class ServiceProcess:
     async def start(
         cls, workers: int, loop: str, stubs: Path, name: str = "app", *, redis_url: str = "", **settings: object
     ) -> ServiceProcess:
-        """Start it on free ports. `stubs` is a folder whose `uvloop.py` hides the real one, used where `loop` says so."""
+        """Start it on free ports; the management's is known at once.
+
+        `stubs` is a folder whose `uvloop.py` hides the real one, used where `loop` says so.
+        """
         environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD_")}
         environment |= {f"FAIRLEAD_{key.upper()}": str(value) for key, value in settings.items()}
         environment["PYTHONPATH"] = os.pathsep.join([*([str(stubs)] if loop == "asyncio" else []), str(REPOSITORY)])
         environment["REDIS_URL"] = redis_url
+        management = _free_port()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "fairlead", "serve", f"tests.chaos.target:{name}", "--workers", str(workers)),
-            *("--port", "0", "--management-port", "0", "--log-format", "json", "--no-access-log"),
+            *("--port", "0", "--management-port", str(management), "--log-format", "json", "--no-access-log"),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -49,7 +55,7 @@ class ServiceProcess:
             start_new_session=True,
             limit=1 << 24,
         )
-        return cls(process)
+        return cls(process, management)
 
     async def _read_log(self) -> None:
         assert self.process.stdout is not None
@@ -78,9 +84,10 @@ class ServiceProcess:
         await self.event("service is ready")
         return self
 
-    def port(self, which: str = "serving") -> int:
-        """Of the traffic or of the "management"."""
-        return int(self.lines("service is ready")[0][1][which].rpartition(":")[2])
+    @property
+    def port(self) -> int:
+        """Of the traffic, once the service is ready."""
+        return int(self.lines("service is ready")[0][1]["serving"].rpartition(":")[2])
 
     def worker_pid(self, worker: int) -> int:
         """The newest process of a slot."""
@@ -88,7 +95,7 @@ class ServiceProcess:
 
     async def command(self, target: str) -> str:
         """POST to the management socket; the answer's text."""
-        reader, writer = await asyncio.open_unix_connection(socket_path(self.port("management")))
+        reader, writer = await asyncio.open_unix_connection(socket_path(self.management_port))
         writer.write(f"POST {target} HTTP/1.1\r\nHost: chaos\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
@@ -139,6 +146,7 @@ class Prober:
         self.asked = 0
         self.fewest_ready = 1 << 30
         self.not_live = 0
+        self.not_started = 0
         self.unready_s: float | None = None
         """When `/readyz` first said no."""
         self._port = port
@@ -156,6 +164,7 @@ class Prober:
             try:
                 status, body = self._ask("/readyz?verbose")
                 self.not_live += self._ask("/livez")[0] != 200
+                self.not_started += self._ask("/startupz")[0] != 200
             except (OSError, http.client.HTTPException):
                 continue
             if status != 200 and self.unready_s is None:
@@ -174,6 +183,11 @@ class Prober:
             connection.close()
             self.asked += 1
             self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def _is_worker(pid: int) -> bool:

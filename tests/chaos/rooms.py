@@ -82,7 +82,7 @@ async def run_rooms(*, clients: int, messages: int, limit_s: float) -> Outcome:
         for instance in instances:
             await instance.ready()
         members = [
-            Member(number % ROOMS, connect(f"ws://127.0.0.1:{instance.port()}/rooms/{number % ROOMS}", max_queue=None))
+            Member(number % ROOMS, connect(f"ws://127.0.0.1:{instance.port}/rooms/{number % ROOMS}", max_queue=None))
             for instance in instances
             for number in range(clients)
         ]

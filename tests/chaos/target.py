@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from fairlead.response import HTTPResponse, text
 
 app: App[Any, Any] = App("chaos")
 PID = str(os.getpid())
+logger = logging.getLogger("chaos")
 
 
 @app.get("/")
@@ -40,6 +42,29 @@ async def eat(request: Request[Any, Any]) -> HTTPResponse:
     """More memory than there is."""
     eaten = [bytearray(8 * 1024 * 1024) for _ in range(1000)]
     return text(str(len(eaten)))
+
+
+@app.get("/events")
+async def events(request: Request[Any, Any]) -> None:
+    """A stream that goes on until somebody ends it."""
+    async with request.sse() as stream:
+        while True:
+            await stream.send(PID)
+            await asyncio.sleep(0.2)
+
+
+@app.after_server_start
+async def work_in_the_background(app: App[Any, Any]) -> None:
+    """Something that tidies up when it is told to end."""
+    app.add_task(_wait(), name="waiting")
+
+
+async def _wait() -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0.01)
+        logger.info("background task has tidied up")
 
 
 @app.websocket("/ws")

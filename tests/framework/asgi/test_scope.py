@@ -19,7 +19,7 @@ def request_for(scope: dict[str, Any]) -> Any:
     class Exchange:
         info = connection_info(scope)
 
-    return request_of(APP, Exchange(), scope)  # type: ignore[arg-type]
+    return request_of(APP.finalise(), Exchange(), scope)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

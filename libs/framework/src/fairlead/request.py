@@ -226,7 +226,7 @@ class Request(Generic[AppT, CtxT]):
     def url(self) -> str:
         """The whole URL as the client sees it."""
         query = f"?{self.query_string}" if self.query_string else ""
-        return f"{self.scheme}://{self.host}{self.path}{query}"
+        return f"{self.scheme}://{self.host}{self.exchange.info.root_path}{self.path}{query}"
 
     @property
     def is_safe(self) -> bool:
@@ -331,8 +331,8 @@ class Request(Generic[AppT, CtxT]):
 
     @property
     def server_path(self) -> str:
-        """The path that the client used, when a proxy cuts a prefix off."""
-        return self.forwarded.get("path", self.path)
+        """The path that the client used, when a proxy cuts a prefix off or the application is mounted below one."""
+        return self.forwarded.get("path") or self.exchange.info.root_path + self.path
 
     @property
     def query_bytes(self) -> bytes:

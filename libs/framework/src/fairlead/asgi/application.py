@@ -55,7 +55,7 @@ class AsgiApplication:
     async def _serve(self, dispatcher: Dispatcher, exchange: HttpExchange, scope: Scope) -> None:
         token = current_request.set(None)  # of the caller, when this application is mounted in another
         try:
-            request = request_of(self.app, exchange, scope)
+            request = request_of(dispatcher, exchange, scope)
             if not await exchange.open(request, dispatcher):
                 return
         except FairleadException as exc:
@@ -99,7 +99,7 @@ def _step(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) ->
         try:
             value = yield waits_for
         except BaseException as exc:
-            waits_for = driver.throw(exc)
+            waits_for = driver.throw(exchange.reason_of(exc))
         else:
             waits_for = driver.send(value)
 

@@ -74,6 +74,7 @@ class HttpExchange:
         self._limits = shared.limits
         self._receive = receive
         self._send = send
+        self._request: Request[Any, Any]
         self._pending: list[Message] = []
         self._stream: RequestStream | None = None
         self._response: ResponseStream | None = None
@@ -82,6 +83,8 @@ class HttpExchange:
         self._timer: asyncio.TimerHandle | None = None
         self._cancellations = 0
         self._has_timed_out = False
+        self._has_left = False  # and the handler hasn't seen it
+        self._body_timeout_s: float | None = None
         self._is_cancelled_by_server = False
         self._is_cut = False
 
@@ -92,13 +95,17 @@ class HttpExchange:
 
         Raises `PayloadTooLarge` (413), `RequestTimeout` (408).
         """
+        self._request = request
         head = request.head
         if not head.length and not head.chunked:
             return True
         route = application.find(request)
         if route is application.missing:
             return True  # the body will not be read
-        limit = self._limits.max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
+        limit: int | None = route.max_body_bytes
+        if limit is None:
+            limit = self._limits.upload_limit if route.stream else self._limits.max_body_bytes
+        self._body_timeout_s = (self._limits.body_timeout_s if route.body_timeout_s is None else route.body_timeout_s) or None
         if head.length > limit:
             raise PayloadTooLarge(f"The body passes {limit} bytes")
         if route.stream:
@@ -106,7 +113,7 @@ class HttpExchange:
             request.stream = self._stream = RequestStream(limit=limit, resume=self._wanted.set)
             return True
         try:
-            async with asyncio.timeout(self._limits.body_timeout_s):
+            async with asyncio.timeout(self._body_timeout_s):
                 body = await self._collect(limit)
         except TimeoutError:
             raise RequestTimeout("The body did not arrive in time") from None
@@ -153,7 +160,10 @@ class HttpExchange:
 
     def _limit_time(self) -> None:
         if self._response is None:
-            self._timer = asyncio.get_running_loop().call_later(self._limits.response_timeout_s, self._expire)
+            route = self._request.route
+            own = route.response_timeout_s if route is not None else None
+            time_s = self._limits.response_timeout_s if own is None else own
+            self._timer = asyncio.get_running_loop().call_later(time_s, self._expire)
 
     def _expire(self) -> None:
         self._has_timed_out = True
@@ -180,7 +190,7 @@ class HttpExchange:
         while not stream.ended:
             await self._wanted.wait()
             try:
-                async with asyncio.timeout(self._limits.body_timeout_s):
+                async with asyncio.timeout(self._body_timeout_s):
                     message = await self._receive()
             except TimeoutError:
                 error = RequestTimeout("The body did not arrive in time")
@@ -203,7 +213,17 @@ class HttpExchange:
         self.info.lost = True
         if self._stream is not None:
             self._stream.fail(RequestCancelled("the client is gone"))
-        self._cancel("the client is gone")
+        route = self._request.route
+        if route is None or route.on_disconnect != "finish":
+            self._has_left = True
+            self._cancel("the client is gone")
+
+    def reason_of(self, error: BaseException) -> BaseException:
+        """What the handler is to see of a cancellation."""
+        if self._has_left and isinstance(error, asyncio.CancelledError):
+            self._has_left = False  # a later cancellation has another reason
+            return RequestCancelled("the client is gone")
+        return error
 
     # The response
 
@@ -219,7 +239,8 @@ class HttpExchange:
         """A response in pieces; it may take as long as it likes."""
         if self._timer is not None:
             self._timer.cancel()
-        self._response = ResponseStream(AsgiSink(self, request), response)
+        sink = AsgiSink(self, request)
+        self._response = ResponseStream(sink if request.span is None else request.span.watch_stream(sink), response)
         return self._response
 
     def _begin(self, request: Request[Any, Any], response: HTTPResponse, length: int | None) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from fairlead.errors import BadRequest
+from fairlead.http.connection_info import ConnectionInfo
 from fairlead.http.head import Head
-from fairlead.request import ConnectionInfo, Exchange, Request
+from fairlead.request import Exchange, Request
 from fairlead.types import Scope
 
 _TARGET = re.compile(rb'/[!-"$-~]*').fullmatch
@@ -22,48 +23,24 @@ _DIGITS = re.compile(rb"[0-9]{1,18}").fullmatch
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
-class RootedRequest(Request[Any, Any]):
-    """A request of an application that lives below a path of somebody else's."""
-
-    __slots__ = ("root_path",)
-
-    root_path: str
-
-    @property
-    def server_path(self) -> str:
-        """The path that the client used."""
-        path: str = self.forwarded.get("path") or self.root_path + self.path
-        return path
-
-    @property
-    def url(self) -> str:
-        """The whole URL as the client sees it."""
-        query = f"?{self.query_string}" if self.query_string else ""
-        return f"{self.scheme}://{self.host}{self.server_path}{query}"
-
-
-def request_of(app: Any, exchange: Exchange, scope: Scope) -> Request[Any, Any]:
+def request_of(application: Any, exchange: Exchange, scope: Scope) -> Request[Any, Any]:
     """The request that a scope of type http or websocket describes. Raises `BadRequest` (400)."""
-    root_path = scope.get("root_path", "").rstrip("/")
-    target = _target(scope, root_path)
+    target = _target(scope, scope.get("root_path", "").rstrip("/"))
     method = scope.get("method", "GET").encode("ascii", "replace")
-    head = _head(scope)
-    if not root_path:
-        request_class: type[Request[Any, Any]] = app.request_class
-        return request_class(app, exchange, method, target, head, b"")
-    request = RootedRequest(app, exchange, method, target, head, b"")
-    request.root_path = quote(root_path, safe=_SAFE)
+    request: Request[Any, Any] = application.request_class(application.app, exchange, method, target, _head(scope), b"")
     return request
 
 
 def connection_info(scope: Scope) -> ConnectionInfo:
     """Addresses of both sides, as far as the server tells them."""
     client, server = scope.get("client"), scope.get("server")
-    return ConnectionInfo(
+    info = ConnectionInfo(
         tuple(client) if client and client[1] is not None else None,
         tuple(server) if server and server[1] is not None else server[0] if server else None,
         scope.get("scheme", "http") in ("https", "wss"),
     )
+    info.root_path = quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE)
+    return info
 
 
 def _target(scope: Scope, root_path: str) -> bytes:

@@ -59,6 +59,7 @@ class WebsocketExchange(HttpExchange):
 
     async def open(self, request: Request[Any, Any], application: Any) -> bool:
         """Wait for the handshake. False when the client has left meanwhile."""
+        self._request = request
         message = await self._receive()
         return bool(message["type"] == "websocket.connect")
 
@@ -90,7 +91,7 @@ class WebsocketExchange(HttpExchange):
         except OSError as exc:
             self.info.lost = True
             raise RequestCancelled("the client is gone") from exc
-        transport = MessageTransport(self._receive, self._send)
+        transport, stats = MessageTransport(self._receive, self._send), self._shared.websocket_stats
         ws = Websocket(
             transport,
             request,
@@ -99,7 +100,7 @@ class WebsocketExchange(HttpExchange):
             max_queue=options["max_queue"],
             ping_interval_s=None,
             close_timeout_s=options["close_timeout_s"],
-            stats=self._shared.websocket_stats,
+            stats=stats if request.span is None else request.span.watch_messages(stats),
         )
         transport.start(ws)
         self._transport = transport

@@ -9,11 +9,12 @@ from typing import Any
 class ConnectionInfo:
     """The connection that a request came over; `ctx` lives as long as the connection does."""
 
-    __slots__ = ("client", "client_ip", "client_port", "ctx", "lost", "server", "server_name", "server_port", "ssl")
+    __slots__ = ("client", "client_ip", "client_port", "ctx", "lost", "root_path", "server", "server_name", "server_port", "ssl")
 
     def __init__(self, client: Any = None, server: Any = None, ssl: bool = False, server_name: str = "") -> None:
         self.ctx = SimpleNamespace()
         self.lost = False
+        self.root_path = ""  # what an ASGI server has above the application, percent-encoded
         self.ssl = ssl
         self.server_name = server_name
         self.client_ip, self.client_port, self.client = _address(client)

@@ -37,8 +37,8 @@ def websocket_scope(request: Request[Any, Any], prefix: str, state: dict[str, An
 
 
 def _common(request: Request[Any, Any], prefix: str, state: dict[str, Any] | None, spec_version: str) -> Scope:
-    outer: str = getattr(request, "root_path", "")  # when we are an ASGI application ourselves
     info = request.conn_info
+    outer = info.root_path  # when we are an ASGI application ourselves
     path = outer + request.path
     client_ip = request.client_ip
     scope: Scope = {
