@@ -13,32 +13,63 @@ if TYPE_CHECKING:  # known by this name to type checkers; importing `typing` tak
     from fairlead.app import App
     from fairlead.blueprint import Blueprint, BlueprintGroup
     from fairlead.config import Config
-    from fairlead.errors import FairleadException, WebsocketClosed
+    from fairlead.errors import (
+        BadRequest,
+        ExpectationFailed,
+        FairleadException,
+        FileNotFound,
+        Forbidden,
+        HeaderNotFound,
+        InternalServerError,
+        InvalidHeader,
+        MethodNotAllowed,
+        NotFound,
+        RangeNotSatisfiable,
+        ServerError,
+        ServiceUnavailable,
+        Unauthorized,
+        WebsocketClosed,
+    )
     from fairlead.event_stream import sse
     from fairlead.files import file
     from fairlead.injection import Body, Cookie, Form, Header, Path, Query, inject, validate
     from fairlead.request import Request
     from fairlead.response import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, responds, text
     from fairlead.uploads import File
+    from fairlead.websocket.session import Websocket
 
 __version__ = "26.11.0"
 
 __all__ = [
     "App",
+    "BadRequest",
     "Blueprint",
     "BlueprintGroup",
     "Body",
     "Config",
     "Cookie",
+    "ExpectationFailed",
     "FairleadException",
     "File",
+    "FileNotFound",
+    "Forbidden",
     "Form",
     "HTTPResponse",
     "Header",
+    "HeaderNotFound",
+    "InternalServerError",
+    "InvalidHeader",
     "JSONResponse",
+    "MethodNotAllowed",
+    "NotFound",
     "Path",
     "Query",
+    "RangeNotSatisfiable",
     "Request",
+    "ServerError",
+    "ServiceUnavailable",
+    "Unauthorized",
+    "Websocket",
     "WebsocketClosed",
     "__version__",
     "empty",
@@ -58,13 +89,30 @@ _MODULES = {
     "app": ("App",),
     "blueprint": ("Blueprint", "BlueprintGroup"),
     "config": ("Config",),
-    "errors": ("FairleadException", "WebsocketClosed"),
+    "errors": (
+        "BadRequest",
+        "ExpectationFailed",
+        "FairleadException",
+        "FileNotFound",
+        "Forbidden",
+        "HeaderNotFound",
+        "InternalServerError",
+        "InvalidHeader",
+        "MethodNotAllowed",
+        "NotFound",
+        "RangeNotSatisfiable",
+        "ServerError",
+        "ServiceUnavailable",
+        "Unauthorized",
+        "WebsocketClosed",
+    ),
     "files": ("file",),
     "injection": ("Body", "Cookie", "Form", "Header", "Path", "Query", "inject", "validate"),
     "request": ("Request",),
     "response": ("HTTPResponse", "JSONResponse", "empty", "html", "json", "raw", "redirect", "responds", "text"),
     "event_stream": ("sse",),
     "uploads": ("File",),
+    "websocket": ("Websocket",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

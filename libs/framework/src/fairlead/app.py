@@ -22,6 +22,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from fairlead.assembly import Assembly, places_of
 from fairlead.blueprint import Blueprint, BlueprintGroup, Placement
+from fairlead.commands import Commands
 from fairlead.config import Config
 from fairlead.dispatch import Dispatcher
 from fairlead.error_handler import ErrorHandler
@@ -30,14 +31,16 @@ from fairlead.ext import Ext
 from fairlead.health import Health
 from fairlead.injection import Injector
 from fairlead.lifecycle import Lifecycle
+from fairlead.records import MiddlewareRecord
 from fairlead.registrar import Registrar
+from fairlead.registry import find_app, register_app, unregister_app
 from fairlead.request import Request
 from fairlead.response import Dumps, own_encoders
 from fairlead.routing import Router
 from fairlead.routing.url import build_url
 from fairlead.signals import Event, Signals
 from fairlead.tasks import TaskRegistry, TaskSource
-from fairlead.types import ASGIApplication, Receive, Scope, Send
+from fairlead.types import ASGIApplication, Middleware, Receive, Scope, Send
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 CtxT = TypeVar("CtxT")
@@ -81,6 +84,8 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.loads = loads
         if dumps is not None:
             own_encoders[self] = dumps
+        self.commands = Commands()
+        register_app(self)
         self.ctx = ctx if ctx is not None else SimpleNamespace()  # type: ignore[assignment]
         self.router = Router()
         self.health = Health()
@@ -89,6 +94,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.injector = Injector()
         self.signals = Signals(self.router.types)
         self.blueprints: dict[str, Blueprint] = {}
+        self.named_middleware: list[tuple[frozenset[str], str, MiddlewareRecord]] = []
         self._placements: list[Placement] = []
         self._dispatcher: Dispatcher | None = None
         self._asgi: ASGIApplication | None = None
@@ -101,6 +107,38 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         """Whether error pages show what went wrong inside."""
         return bool(self.config.DEBUG)
 
+    # The registry
+
+    @staticmethod
+    def register_app(app: App[Any, Any]) -> None:
+        """Make an application known to `get_app`; every new one is."""
+        register_app(app)
+
+    @staticmethod
+    def unregister_app(app: App[Any, Any]) -> None:
+        """Let `get_app` forget an application."""
+        unregister_app(app)
+
+    @classmethod
+    def get_app(cls, name: str | None = None, *, force_create: bool = False) -> App[Any, Any]:
+        """The application of a name, or the only one. Raises `ServerError` when there is none; `force_create` makes it."""
+        try:
+            app: App[Any, Any] = find_app(name)
+        except ServerError:
+            if name is None or not force_create:
+                raise
+            return cls(name)
+        return app
+
+    # Commands
+
+    def command(self, command: Any = None, *, name: str = "") -> Any:
+        """Decorator: a command for `fairlead exec MODULE:NAME COMMAND` (see `fairlead.commands`)."""
+        if command is None:
+            return partial(self.command, name=name)
+        self.commands.add(command, name)
+        return command
+
     def update_config(self, source: Any) -> None:
         """Take over the upper-case names of a mapping, an object, or a Python file given by its path (`${NAME}` is expanded)."""
         self.config.update_config(source)
@@ -109,6 +147,15 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     def ext(self) -> Ext:
         """What Sanic Extensions documents under this name."""
         return Ext(self)
+
+    def register_named_middleware(
+        self, middleware: Middleware, route_names: Iterable[str], attach_to: str = "request", *, priority: int = 0
+    ) -> Middleware:
+        """Middleware for the routes of these names alone, with or without the application's own name before them."""
+        names = frozenset(name.removeprefix(f"{self.name}.") for name in route_names)
+        self._check_open()
+        self.named_middleware.append((names, attach_to, MiddlewareRecord(middleware, priority)))
+        return middleware
 
     # Blueprints
 

@@ -125,7 +125,8 @@ class Assembly:
         route.body_timeout_s = record.body_timeout_s
         route.response_timeout_s = record.response_timeout_s
         route.on_disconnect = record.on_disconnect
-        before, after = self._middleware(blueprint, record.view, record.handler) if record.apply else ([], [])
+        named = self._named(route.name)
+        before, after = self._middleware(blueprint, record.view, record.handler, named=named) if record.apply else ([], [])
         compose(
             route,
             before,
@@ -137,12 +138,25 @@ class Assembly:
         )
         app.router.add(route)
 
-    def _middleware(self, blueprint: Blueprint | None, *handlers: Any) -> tuple[list[Middleware], list[Middleware]]:
+    def _named(self, route_name: str) -> dict[str, list[MiddlewareRecord]]:
+        """The middleware that was registered for this very route."""
+        found: dict[str, list[MiddlewareRecord]] = {"request": [], "response": []}
+        for names, attach_to, record in self._app.named_middleware:
+            if route_name.removeprefix(f"{self._app.name}.") in names:
+                found[attach_to].append(record)
+        return found
+
+    def _middleware(
+        self, blueprint: Blueprint | None, *handlers: Any, named: dict[str, list[MiddlewareRecord]] | None = None
+    ) -> tuple[list[Middleware], list[Middleware]]:
         """Request middleware in order of registration, the application's first, the handler's own last; response middleware in
         reverse (Sanic's order)."""
         owners: list[Registrar] = [self._app, *([blueprint] if blueprint is not None else [])]
         before = [record for owner in owners for record in owner.request_middleware]
         after = [record for owner in owners for record in owner.response_middleware]
+        if named is not None:
+            before += named["request"]
+            after += named["response"]
         for handler in handlers:
             before += route_middleware(handler, "request")
             after += route_middleware(handler, "response")

@@ -18,6 +18,7 @@ __all__ = [
     "BadRequest",
     "BadURL",
     "BlueprintGroupError",
+    "CommandError",
     "ConfigurationError",
     "Conflict",
     "ContentRangeError",
@@ -391,6 +392,12 @@ class WebsocketClosed(FairleadException):
         self.code = code
         self.reason = reason
         super().__init__(f"websocket closed: {code} {reason}".rstrip())
+
+
+class CommandError(Exception):
+    """A command of the application's own was called in a way that it can't be: one line, exit status 2."""
+
+    exit_status: ClassVar[int] = 2
 
 
 class ConfigurationError(Exception):

@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "stop": "let a running service finish its work and end",
     "check": "import an application and look for mistakes, without serving it",
     "routes": "list the routes of an application",
+    "exec": "run a command of the application's own",
+    "repl": "Python at a prompt, with the application started in memory",
     "migrate": "bring the database schema of a service up to date",
     "healthcheck": "ask a running service whether it is well",
     "up": "run every service of this checkout with embedded PostgreSQL and Valkey",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import quote, unquote
@@ -156,6 +156,14 @@ class CookieJar:
         """Append a cookie."""
         self._headers.add("set-cookie", str(cookie))
         return cookie
+
+    def add_cookie(self, key: str, value: str, **attributes: Any) -> Cookie:
+        """Append a cookie, with the attributes of `Cookie`."""
+        return self.add(Cookie(key, value, **attributes))
+
+    def delete_cookie(self, key: str, **attributes: Any) -> Cookie:
+        """Tell the client to forget a cookie; name, path, domain and prefix are those that it was set with."""
+        return self.add(Cookie(key, "", max_age=0, expires=datetime(1970, 1, 1, tzinfo=UTC), **attributes))
 
     @property
     def cookies(self) -> list[Cookie]:
