@@ -32,6 +32,9 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.last = data
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 54321) if name in ("peername", "sockname") else default
 

@@ -25,7 +25,7 @@ class ScriptedTransport(asyncio.Transport):
 
     def __init__(self, protocol: HttpConnection) -> None:
         super().__init__({"peername": ("192.0.2.1", 4711), "sockname": ("192.0.2.2", 80)})
-        self.protocol = protocol
+        self.protocol: Any = protocol
         self.taken = b""
         self.unread = b""
         self.peer_reads = True
@@ -50,6 +50,10 @@ class ScriptedTransport(asyncio.Transport):
         elif len(self.unread) > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self.protocol.pause_writing()
+
+    def set_protocol(self, protocol: Any) -> None:
+        """From now on this one is told what happens."""
+        self.protocol = protocol
 
     def get_write_buffer_size(self) -> int:
         """What the peer has not read."""
@@ -175,8 +179,8 @@ class Scripted:
         while self._waiting and self.transport.is_reading():
             data = self._waiting.popleft()
             if data:
-                self.connection.data_received(data)
-            elif not self.connection.eof_received():
+                self.transport.protocol.data_received(data)
+            elif not self.transport.protocol.eof_received():
                 self.transport.close()
 
     async def turn(self) -> None:

@@ -375,6 +375,7 @@ class HttpConnection(Link):
         if self.lost:
             raise RequestCancelled("the client is gone")
         self.session = open_websocket(self, request, options)
+        self.session.step_by(self.shared.runner.stepper())
         self.state, self.final = UPGRADED, True
         self.deadline = inf
         if self._paused:

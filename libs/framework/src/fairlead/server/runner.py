@@ -37,17 +37,37 @@ Finished = Callable[[asyncio.Task[None]], None]
 class _Spare:
     """A driver, the task that may take it over, and what it shall take over."""
 
-    __slots__ = ("client_left", "context", "driver", "task", "waits_for", "wake")
+    __slots__ = ("_loop", "client_left", "context", "driver", "stepped", "task", "waits_for", "wake")
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.driver = driver
         self.wake: asyncio.Future[None] = loop.create_future()
         self.context: Context | None = None
         self.waits_for: Any = None
         self.client_left = False
+        self.stepped: Any = None
         coroutine = _run_request(self)
         coroutine.send(None)
         self.task = loop.create_task(coroutine, context=Context())
+
+    def step(self, waiter: Any) -> None:
+        """Run on a request that waits for `waiter`; its task, which does so too, hears of it when it waits for something else."""
+        loop, task, context = self._loop, self.task, self.context
+        assert context is not None
+        waits_for: Any = DONE  # should the driver die
+        _enter_task(loop, task)
+        try:
+            waits_for = context.run(self.driver.send, None)
+        finally:
+            _leave_task(loop, task)
+            if waits_for is not waiter:
+                self._hand_over(waits_for, waiter)
+
+    def _hand_over(self, waits_for: Any, waiter: Any) -> None:
+        """To the task, which takes it from here."""
+        self.stepped = waits_for
+        waiter.wake_soon()
 
 
 class Runner:
@@ -95,6 +115,11 @@ class Runner:
         self._renew()
         return task
 
+    def stepper(self) -> _Spare | None:
+        """Who can run the request that is running now by hand; None for a task that isn't a request's."""
+        task = asyncio.current_task()
+        return self._spare if task is self._task else self.in_flight.get(task) if task is not None else None
+
     def leave(self, task: asyncio.Task[None]) -> None:
         """Cancel a request in flight because its client is gone: what it waits for raises `RequestCancelled`."""
         self.in_flight[task].client_left = True
@@ -131,9 +156,13 @@ def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
         try:
             value = yield waits_for
         except BaseException as exc:
-            waits_for = context.run(driver.throw, _reason(spare, exc))
+            waits_for, spare.stepped = spare.stepped, None
+            if waits_for is None or not (waits_for is DONE or waits_for.cancel(*exc.args)):
+                waits_for = context.run(driver.throw, _reason(spare, exc))
         else:
-            waits_for = context.run(driver.send, value)
+            waits_for, spare.stepped = spare.stepped, None
+            if waits_for is None:
+                waits_for = context.run(driver.send, value)
 
 
 def _reason(spare: _Spare, error: BaseException) -> BaseException:

@@ -23,6 +23,7 @@ from fairlead.websocket.general import Message
 from fairlead.websocket.outbox import Outbox
 from fairlead.websocket.prefix import TextPrefix
 from fairlead.websocket.stats import WebsocketStats
+from fairlead.websocket.waiter import Waiter
 
 FRAMES_PER_TURN: Final = 64
 """So many frames that are no message are handled before other connections have their turn (about 0.5 ms)."""
@@ -38,16 +39,13 @@ class Sink(Protocol):
 
     open: bool
     is_direct: bool
-    """Plain messages may go to `receive`: open, and no fragmented message is under way."""
+    """Plain messages may be delivered as they are: open, and no fragmented message is under way."""
     is_deaf: bool
     """Nothing that still arrives counts."""
 
     @property
     def limit(self) -> int:
         """How long the next frame may be."""
-
-    def receive(self, first: int, payload: bytes) -> None:
-        """A plain, whole message."""
 
     def receive_control(self, first: int, payload: bytes) -> None:
         """A whole ping or pong."""
@@ -63,12 +61,13 @@ class Sink(Protocol):
 
 
 class Inbox:
-    """The receiving side. `feed` passes whole frames to `sink`, which hands their messages back by `deliver`."""
+    """The receiving side. `read` passes whole frames to `sink`, which hands their messages back by `deliver`."""
 
     __slots__ = (
         "_is_paused",
         "_loop",
         "_max_queue",
+        "_max_short",
         "_need",
         "_outbox",
         "_partial_since",
@@ -82,13 +81,16 @@ class Inbox:
         "waiter",
     )
 
-    def __init__(self, transport: asyncio.Transport, sink: Sink, outbox: Outbox, stats: WebsocketStats, max_queue: int) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, sink: Sink, outbox: Outbox, stats: WebsocketStats, max_queue: int, max_short: int
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._sink = sink
         self._outbox = outbox
         self._stats = stats
         self._max_queue = max_queue
+        self._max_short = max_short
         self._prefix: TextPrefix | None = None  # of the text at the buffer's beginning, when it has come in part
         self._partial_since: float | None = None  # of the frame at the buffer's beginning, since `partial_s` saw it first
         self._need = HEADER_BYTES  # so long must the buffer be before it is worth looking at again
@@ -99,45 +101,54 @@ class Inbox:
 
         PERF: a deque would take 0.6 KiB for its first block, a third of an idle websocket; `pop(0)` of 32 costs nothing.
         """
-        self.waiter: asyncio.Future[None] | None = None
+        self.waiter = Waiter(self._loop)
         """Of the task that waits for a message."""
         self.is_held = False
         """No cutting, and no reading."""
         self._is_paused = False  # the transport's reading
 
-    def feed(self, data: bytes) -> None:
-        """Take what was read."""
+    def read(self, data: bytes) -> None:
+        """Take what was read, and let the handler that waits for it run.
+
+        PERF: nearly every read of a browser's traffic is one short message, which is delivered without a further call.
+        """
+        if self._sink.is_direct and not self.buffer and not self.is_held:
+            size = len(data) - 6
+            if 0 <= size <= self._max_short and data[1] == size + 128 and (data[0] == TEXT or data[0] == BINARY):
+                message: Message = apply_mask(data[6:], data[2:6])
+                if data[0] == TEXT:
+                    try:
+                        message = message.decode()  # type: ignore[union-attr]
+                    except UnicodeDecodeError as error:
+                        self._sink.receive_no_text(error)
+                        return
+                stats, queue = self._stats, self.queue
+                stats.messages_received += 1
+                stats.bytes_received += size
+                queue.append(message)
+                if len(queue) >= self._max_queue:
+                    self.hold()
+                self.waiter.wake()
+                return
+        if not self._sink.is_deaf:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         self.buffer += data
         if not self.is_held and (len(self.buffer) >= self._need or self._prefix is not None):
             self._cut()
+            if self.queue:
+                self.waiter.wake()
 
     def deliver(self, message: Message, size: int) -> None:
-        """Queue a message of `size` bytes and wake the task that waits for it."""
+        """Queue a message of `size` bytes for the task that waits, which is to be woken."""
         stats = self._stats
         stats.messages_received += 1
         stats.bytes_received += size
         queue = self.queue
         queue.append(message)
-        waiter = self.waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
         if len(queue) >= self._max_queue:
             self.hold()
-
-    def expect(self) -> asyncio.Future[None]:
-        """A future that is done when there is a message or an end to look at; set `waiter` to None after awaiting it.
-
-        The message stays in the queue until it is taken, so cancelling loses none. RuntimeError when a task waits already.
-        """
-        if self.waiter is not None:
-            raise RuntimeError("another task waits in recv already")
-        self.waiter = self._loop.create_future()
-        return self.waiter
-
-    def wake(self) -> None:
-        """Let the waiting task look again."""
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
 
     def hold(self) -> None:
         """Stop cutting and reading until `go_on`."""
@@ -156,6 +167,8 @@ class Inbox:
         self.is_held = False
         if len(self.buffer) >= self._need:
             self._cut()
+            if self.queue:
+                self.waiter.wake_soon()
         if self._is_paused and not (self.is_held or self._transport.is_closing()):
             self._is_paused = False
             self._transport.resume_reading()
@@ -205,7 +218,7 @@ class Inbox:
                 break
             self._prefix = None
             if sink.is_direct and first in (TEXT, BINARY):
-                sink.receive(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
+                self._take(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
             else:
                 others += 1
                 if first in (PING, PONG) and length <= MAX_CONTROL_BYTES:
@@ -220,6 +233,15 @@ class Inbox:
             del buffer[:at]
             self._partial_since = None
         self._need = need
+
+    def _take(self, first: int, payload: bytes) -> None:
+        if first != TEXT:
+            self.deliver(payload, len(payload))
+            return
+        try:
+            self.deliver(payload.decode(), len(payload))
+        except UnicodeDecodeError as error:
+            self._sink.receive_no_text(error)
 
     def _check_part(self, first: int, start: int) -> None:
         """A frame has come in part: its payload begins at `start`."""

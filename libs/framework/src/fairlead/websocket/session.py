@@ -4,9 +4,9 @@ How it works. The connection passes on what its transport tells it (`data_receiv
 about once a second; everything else is the handler's. There are no tasks and no timers here.
 
 In: `inbox` cuts whole frames out of the bytes. A plain message (final, uncompressed, no fragments under way) is unmasked,
-decoded and queued right here, and a ping is answered; every other frame goes, whole, to the general path (`general`).
-PERF: an echo costs 2.7 µs beside the transport's own work; the library's parser alone takes 8 µs. Stepping the handler straight
-from `data_received` would save 1.0 µs of these; rejected: the server would have to play the task's part between two messages.
+decoded and queued right there, and a ping is answered; every other frame goes, whole, to the general path (`general`). The handler
+that waits for a message then runs at once (`waiter`).
+PERF: an echo costs 2.1 µs beside the transport's own work; the library's parser alone takes 8 µs.
 
 Out: a message is one frame and one `transport.write`. While further received messages wait, the handler will probably
 answer them in the same turn, so the frames are collected until it waits for the next message, and written at once.
@@ -19,8 +19,9 @@ side is shut (a close would reset a socket with unread input, close frame includ
 from __future__ import annotations
 
 import asyncio
+import types
 from codecs import IncrementalDecoder
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from websockets.frames import CloseCode, Opcode
@@ -29,12 +30,11 @@ from websockets.protocol import State
 from fairlead.errors import WebsocketClosed
 from fairlead.request import Request
 from fairlead.websocket.frames import (
-    BINARY,
     PING,
     PONG,
+    SHORT_TEXT,
     TEXT,
     Encoding,
-    apply_mask,
     close_reason,
     control_frame,
     control_payload,
@@ -48,6 +48,7 @@ from fairlead.websocket.inbox import Inbox
 from fairlead.websocket.outbox import SENDS_PER_TURN, Outbox
 from fairlead.websocket.prepared import COMPRESS_FROM_BYTES, PreparedMessage
 from fairlead.websocket.stats import WebsocketStats
+from fairlead.websocket.waiter import Stepper
 
 NORMAL_CODES = frozenset((CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD))
 """Codes with which `async for` ends without an exception: done, tab closed, closed without a code."""
@@ -59,8 +60,8 @@ class Websocket:
     # fmt: off
     __slots__ = (
         "__weakref__", "_burst", "_close_deadline", "_compresses", "_extensions", "_frame_timeout_s", "_general", "_heartbeat",
-        "_inbox", "_is_lost", "_is_shut", "_loop", "_max_short", "_max_size", "_queue", "_transport", "close_code",
-        "close_reason", "close_timeout_s", "finished", "is_deaf", "is_direct", "open", "outbox", "request", "stats", "subprotocol",
+        "_is_lost", "_is_shut", "_loop", "_max_size", "_queue", "_transport", "_waiter", "close_code", "close_reason",
+        "close_timeout_s", "finished", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats", "subprotocol",
     )
     # fmt: on
 
@@ -90,10 +91,10 @@ class Websocket:
         self.stats.opened += 1
         self._heartbeat = Heartbeat(self._loop.time(), ping_interval_s, ping_timeout_s)
         self.outbox = Outbox(transport, self._loop)
-        self._inbox = Inbox(transport, self, self.outbox, self.stats, max_queue)
-        self._queue = self._inbox.queue
+        self.inbox = Inbox(transport, self, self.outbox, self.stats, max_queue, min(max_size, 125))
+        self._queue = self.inbox.queue
+        self._waiter = self.inbox.waiter
         self._max_size = max_size
-        self._max_short = min(max_size, 125)
         self._burst = 0
         self.is_direct = True
         """Open, and no fragmented message under way: plain messages take the direct path."""
@@ -147,49 +148,42 @@ class Websocket:
         websocket is closed (messages that came before the peer closed are still given out first), RuntimeError when
         another task waits already. Cancelling loses no message.
         """
-        queue, inbox = self._queue, self._inbox
-        while not queue:
-            waiter = self._expect()
-            try:
-                if timeout is None:
-                    await waiter
-                else:
-                    async with asyncio.timeout(timeout):
-                        await waiter
-            finally:
-                inbox.waiter = None
-        message = queue.pop(0)
-        if inbox.is_held and not queue:
-            inbox.go_on()
-        return message
+        if timeout is not None:
+            async with asyncio.timeout(timeout):
+                return await self.recv()
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise self._closed() from None
 
     def __aiter__(self) -> Websocket:
         return self
 
-    async def __anext__(self) -> Message:
+    @types.coroutine
+    def __anext__(self) -> Generator[Any, None, Message]:
         """The next message; ends on a normal close (1000, 1001, no code), raises `WebsocketClosed` on any other."""
-        # PERF: the lines of recv again, since a coroutine within a coroutine costs 0.2 µs a message, a tenth of an echo
-        queue, inbox = self._queue, self._inbox
+        # PERF: no coroutine, as a frame more on the way to where the handler waits costs 0.2 µs, a tenth of an echo
+        queue, inbox = self._queue, self.inbox
         while not queue:
             if self.close_code in NORMAL_CODES:
                 raise StopAsyncIteration
-            waiter = self._expect()
+            if self.outbox.frames or not self.open:
+                self._before_waiting()
+            waiter = self._waiter.expect()
             try:
-                await waiter
+                yield waiter
             finally:
-                inbox.waiter = None
+                waiter.is_awaited = False
         message = queue.pop(0)
         if inbox.is_held and not queue:
             inbox.go_on()
         return message
 
-    def _expect(self) -> asyncio.Future[None]:
-        """What to await before looking into the queue again."""
+    def _before_waiting(self) -> None:
         if self.outbox.frames:
             self.outbox.flush()
         if not self.open:
             raise self._closed()
-        return self._inbox.expect()
 
     # --- sending ---
 
@@ -214,7 +208,7 @@ class Websocket:
             if self._compresses and size >= COMPRESS_FROM_BYTES:
                 whole = self._general_path().compress(first == TEXT, payload)
             else:
-                whole = frame(first, payload)
+                whole = SHORT_TEXT[size] + payload if first == TEXT and size < 126 else frame(first, payload)
             stats = self.stats
             stats.messages_sent += 1
             stats.bytes_sent += size
@@ -287,7 +281,7 @@ class Websocket:
         self._queue.clear()
         self._begin_end(code, reason)
         self.outbox.write(general.to_send())
-        self._inbox.go_on()  # the peer's close frame may be waiting behind messages that nobody will take
+        self.inbox.go_on()  # the peer's close frame may be waiting behind messages that nobody will take
 
     def fail(self, code: int = 1011, reason: str = "") -> None:
         """Fail the connection (RFC 6455 §7.1.7): send a close frame, take nothing more, wait for no answer."""
@@ -313,33 +307,29 @@ class Websocket:
         self.open = self.is_direct = False
         self.close_code, self.close_reason = code, reason
         self._close_deadline = self._loop.time() + self.close_timeout_s
-        self._inbox.wake()
+        self.inbox.waiter.wake_soon()
         self.outbox.release()
         self._heartbeat.abandon(self._closed())
 
     def _end_transport(self, *, shut_only: bool) -> None:
         self.outbox.flush()
         self.is_deaf = self._is_shut = True
-        self._inbox.buffer.clear()
+        self.inbox.buffer.clear()
         if shut_only and self._transport.can_write_eof():
             self._transport.write_eof()
-            self._inbox.go_on()  # read on, and forget it, until the peer closes
+            self.inbox.go_on()  # read on, and forget it, until the peer closes
         else:
             self._transport.close()
 
     # --- what the server's connection calls ---
 
+    def step_by(self, stepper: Stepper | None) -> None:
+        """Who can run the handler's task by hand when it waits for messages; see `waiter`."""
+        self.inbox.waiter.stepper = stepper
+
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
-        inbox = self._inbox
-        if self.is_direct and not inbox.buffer and not inbox.is_held:
-            # PERF: nearly every read of a browser's traffic is one short message.
-            size = len(data) - 6
-            if 0 <= size <= self._max_short and data[1] == size + 128 and (first := data[0]) in (TEXT, BINARY):
-                self.receive(first, apply_mask(data[6:], data[2:6]))
-                return
-        if not self.is_deaf:
-            inbox.feed(data)
+        self.inbox.read(data)
 
     def eof_received(self) -> None:
         """The peer has shut its side: the end, 1006 if no close frame came before."""
@@ -352,7 +342,7 @@ class Websocket:
             return
         self._begin_end(CloseCode.ABNORMAL_CLOSURE, "")
         self._is_lost = self.is_deaf = True
-        self._inbox.buffer.clear()
+        self.inbox.buffer.clear()
         self.stats.count_closed(self.close_code or CloseCode.ABNORMAL_CLOSURE)
         self.finished.set_result(None)
 
@@ -363,7 +353,7 @@ class Websocket:
     def resume_writing(self) -> None:
         """The transport has room again."""
         self.outbox.resume()
-        self._inbox.go_on()
+        self.inbox.go_on()
 
     def sweep(self, now: float) -> None:
         """Ping, give up on a peer that does not answer or that leaves a frame half sent, cut a closing that takes too long.
@@ -374,9 +364,9 @@ class Websocket:
         if self._close_deadline is not None:
             if now >= self._close_deadline:
                 self._transport.abort()
-        elif self._frame_timeout_s and self._inbox.partial_s(now) >= self._frame_timeout_s:
+        elif self._frame_timeout_s and self.inbox.partial_s(now) >= self._frame_timeout_s:
             self.fail(CloseCode.POLICY_VIOLATION, "a frame took too long")
-        elif self._inbox.is_held and not self.outbox.is_paused:
+        elif self.inbox.is_held and not self.outbox.is_paused:
             heartbeat.postpone(now)  # the handler takes no messages, so that a pong could not be seen
         elif heartbeat.is_overdue(now):
             self.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
@@ -390,16 +380,6 @@ class Websocket:
     def limit(self) -> int:
         """How long the next frame may be."""
         return self._max_size if self._general is None else self._general.room
-
-    def receive(self, first: int, payload: bytes) -> None:
-        """A plain, whole message: the direct path."""
-        if first == TEXT:
-            try:
-                self._inbox.deliver(payload.decode(), len(payload))
-            except UnicodeDecodeError as error:
-                self.receive_no_text(error)
-        else:
-            self._inbox.deliver(payload, len(payload))
 
     def text_decoder(self, first: int) -> IncrementalDecoder | None:
         """What checks a text frame that comes in several reads."""
@@ -422,14 +402,14 @@ class Websocket:
         elif self.open:
             self.outbox.write(control_frame(PONG, payload))
             if self.outbox.is_paused:
-                self._inbox.hold()
+                self.inbox.hold()
 
     def receive_other(self, data: bytearray) -> None:
         """Any other frame: the general path."""
         general = self._general_path()
         message = general.receive(data)
         if message is not None and self.open:
-            self._inbox.deliver(message, payload_bytes(message))
+            self.inbox.deliver(message, payload_bytes(message))
         if general.has_ended:
             self._follow_soon(general)
         else:
@@ -445,6 +425,7 @@ class Websocket:
         self.is_direct = False
         self.is_deaf = self.is_deaf or general.is_over
         if self.open and self._queue:
+            self.inbox.waiter.wake_soon()
             self._loop.call_soon(self._follow, general)
         else:
             self._follow(general)
