@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-header --no-emit-package fairlead $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run run-clean test check format autobahn browser bench image image-test chart chart-test chart-docs \
+.PHONY: help setup setup-dev run run-clean test check format autobahn browser bench image image-test chart chart-test chart-docs openapi \
 	policy lock clean
 
 help: ## List the targets
@@ -70,6 +70,9 @@ chart: setup-dev ## Lint the chart with both major versions of Helm and package 
 
 chart-test: setup-dev ## Render the chart in every way and test what comes out
 	@exec $(BIN)/python -m pytest tests/charts $(PYTEST_ARGS)
+
+openapi: setup-dev ## Write the services' openapi.json
+	@exec $(BIN)/python -m tests.services.documents
 
 chart-docs: setup-dev ## Write the chart's table of values into its README
 	@exec $(BIN)/python -m tests.charts.parameter_table

@@ -92,6 +92,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.lifecycle = Lifecycle()
         self.tasks = TaskRegistry()
         self.injector = Injector()
+        self.openapi: Any = None  # the `Documentation`, where there is one
         self.signals = Signals(self.router.types)
         self.blueprints: dict[str, Blueprint] = {}
         self.named_middleware: list[tuple[frozenset[str], str, MiddlewareRecord]] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from fairlead.app import App
     from fairlead.injection import Scope
+    from fairlead.openapi import Documentation
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -17,6 +18,16 @@ class Ext:
 
     def __init__(self, app: App[Any, Any]) -> None:
         self.app = app
+
+    @property
+    def openapi(self) -> Documentation:
+        """The application's documentation, served from the first use of this on; `fairlead.openapi.attach` has the options."""
+        if self.app.openapi is None:
+            from fairlead.openapi import attach
+
+            attach(self.app)
+        documentation: Documentation = self.app.openapi
+        return documentation
 
     def add_dependency(self, kind: Any, constructor: Callable[..., Any] | None = None, *, scope: Scope = "request") -> None:
         """`app.add_dependency`."""

@@ -19,7 +19,7 @@ from auth.signing import load_keys, write_new_key
 from auth.stores.accounts import AccountStore
 from auth.stores.attempts import AttemptStore
 from auth.stores.sessions import SessionStore
-from fairlead import App, cors, postgres
+from fairlead import App, cors, openapi, postgres
 from fairlead.auth import TokenIssuer
 from fairlead.auth import attach as attach_guard
 from fairlead.errors import ServiceUnavailable
@@ -86,6 +86,7 @@ def build_app(settings: Settings) -> App[Any, Any]:
     app.add_task(lambda: _regularly(purge), name="purge")
     for blueprint in (accounts, tokens, jwks):
         app.blueprint(blueprint)
+    openapi.attach(app, title="Auth", version="1", description="Accounts, access tokens, and the keys to check them with.")
     return app
 
 

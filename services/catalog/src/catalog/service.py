@@ -7,7 +7,7 @@ from typing import Any
 from catalog.api.products import products
 from catalog.settings import Settings
 from catalog.stores.products import ProductStore
-from fairlead import App, auth, cors, outbox, postgres, redis
+from fairlead import App, auth, cors, openapi, outbox, postgres, redis
 from fairlead.idempotency.postgres import PostgresStore
 from fairlead.postgres.revisions import require_revision
 
@@ -31,4 +31,5 @@ def build_app(settings: Settings) -> App[Any, Any]:
     app.ctx.products = ProductStore(database)
     app.ctx.answers = PostgresStore(database)
     app.blueprint(products)
+    openapi.attach(app, title="Catalog", version="1", description="Products, and every change of them as an event.")
     return app

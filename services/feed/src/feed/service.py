@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead import App, auth, redis
+from fairlead import App, auth, openapi, redis
 from fairlead.channels import Channels
 from fairlead.channels.redis import RedisBackend
 from fairlead.limits.redis import RedisBackend as RedisCounters
@@ -42,4 +42,5 @@ def build_app(settings: Settings) -> App[Any, Any]:
     app.blueprint(products(origins))
     app.blueprint(rooms(origins))
     app.blueprint(page(settings.public_auth_url, settings.public_catalog_url, settings.rooms))
+    openapi.attach(app, title="Feed", version="1", description="The live side: changes come over the websocket `/ws/products`.")
     return app

@@ -165,7 +165,9 @@ def _guarded(handler: Callable[..., Any], scopes: frozenset[str]) -> Callable[..
         principal = await guard_of(request.app).authenticate(request, scopes)
         return dict.fromkeys(names, principal)
 
-    return run_first(handler, authenticate, names)
+    guarded = run_first(handler, authenticate, names)
+    guarded.__dict__["__fairlead_scopes__"] = scopes  # for the API's description
+    return guarded
 
 
 def _principal_parameters(handler: Callable[..., Any]) -> tuple[str, ...]:

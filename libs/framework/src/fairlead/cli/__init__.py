@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "routes": "list the routes of an application",
     "exec": "run a command of the application's own",
     "repl": "Python at a prompt, with the application started in memory",
+    "openapi": "print the OpenAPI document of an application",
     "migrate": "bring the database schema of a service up to date",
     "healthcheck": "ask a running service whether it is well",
     "up": "run every service of this checkout with embedded PostgreSQL and Valkey",

@@ -59,6 +59,7 @@ class Provider:
     is_async_context: bool
     needs: list[tuple[str, Provider]] = field(default_factory=list)
     reads: list[tuple[str, Extract]] = field(default_factory=list)
+    marked: list[Parameter] = field(default_factory=list)
     path_names: list[str] = field(default_factory=list)
     request_names: list[str] = field(default_factory=list)
     reads_form: bool = False
@@ -130,6 +131,7 @@ class Providers:
             provider.request_names.append(parameter.name)
         else:
             provider.reads.append((parameter.name, reader_of(parameter)))
+            provider.marked.append(parameter)
             provider.reads_form |= parameter.place == "form"
 
 

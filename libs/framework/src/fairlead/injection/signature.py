@@ -35,7 +35,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         function = function.func
     if isinstance(function, type):
         function = vars(function).get("__init__", function)
-    elif not hasattr(function, "__annotations__"):
+    elif not inspect.isroutine(function):
         function = getattr(function, "__call__")  # noqa: B004, B009 - a callable object
     try:
         return get_type_hints(function, include_extras=True)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from auth.domain.account import MAX_EMAIL_CHARACTERS
+from auth.domain.account import MAX_EMAIL_CHARACTERS, Account
 from auth.domain.password import MAX_PASSWORD_CHARACTERS
-from fairlead import Blueprint, Body, HTTPResponse, Request, empty, json
+from fairlead import Blueprint, Body, HTTPResponse, Request, empty, json, openapi
 from fairlead.auth import InvalidToken, Principal, protected
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class NewPassword(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @accounts.post("/", max_body_bytes=MAX_BODY_BYTES)
+@openapi.response(201, Account)
+@openapi.response(429)
 async def register(request: Request[Any, Any], new: Body[NewAccount]) -> HTTPResponse:
     """201 with the account, never with the password's hash.
 
@@ -51,6 +53,9 @@ async def register(request: Request[Any, Any], new: Body[NewAccount]) -> HTTPRes
 
 
 @accounts.post("/me/password", max_body_bytes=MAX_BODY_BYTES)
+@openapi.response(204, description="Changed; every session has ended")
+@openapi.response(401)
+@openapi.response(429)
 @protected
 async def change_password(request: Request[Any, Any], new: Body[NewPassword], principal: Principal) -> HTTPResponse:
     """204, and every session of the account has ended; this access token, too, is not renewed.

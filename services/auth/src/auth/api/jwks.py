@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fairlead import Blueprint, HTTPResponse, Request, raw
+from fairlead import Blueprint, HTTPResponse, Request, openapi, raw
 
 __all__ = ["MAX_AGE_S", "jwks"]
 
@@ -15,6 +15,7 @@ jwks = Blueprint("jwks", url_prefix="/.well-known")
 
 
 @jwks.get("/jwks.json")
+@openapi.response(200, {"application/jwk-set+json": dict[str, list[dict[str, str]]]})
 def read_keys(request: Request[Any, Any]) -> HTTPResponse:
     """The JWK set (RFC 7517); anybody may read and cache it."""
     return raw(

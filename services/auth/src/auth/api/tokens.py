@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from auth.api.accounts import MAX_BODY_BYTES, Password
 from auth.domain.account import MAX_EMAIL_CHARACTERS
 from auth.domain.refresh_token import MAX_REFRESH_TOKEN_CHARACTERS
-from fairlead import Blueprint, Body, HTTPResponse, Request, empty, json
+from auth.sessions import TokenPair
+from fairlead import Blueprint, Body, HTTPResponse, Request, empty, json, openapi
 
 if TYPE_CHECKING:
     from auth.accounts import Accounts
@@ -42,6 +43,9 @@ class Logout(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @tokens.post("/", max_body_bytes=MAX_BODY_BYTES)
+@openapi.response(200, TokenPair)
+@openapi.response(401)
+@openapi.response(429)
 async def grant(request: Request[Any, Any], grant: Body[PasswordGrant | RefreshGrant]) -> HTTPResponse:
     """200 with an access token and a refresh token; 401 when the grant is not valid, 429 after too many failures.
 
@@ -56,6 +60,7 @@ async def grant(request: Request[Any, Any], grant: Body[PasswordGrant | RefreshG
 
 
 @tokens.post("/revoke", max_body_bytes=MAX_BODY_BYTES)
+@openapi.response(204, description="The session has ended")
 async def revoke(request: Request[Any, Any], logout: Body[Logout]) -> HTTPResponse:
     """204: the session of this refresh token has ended. The same for a token that is not known (RFC 7009 §2.2)."""
     sessions: Sessions = request.app.ctx.sessions

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from catalog.api.page import PageQuery, page_of
+from catalog.api.page import Page, PageQuery, page_of
 from catalog.domain.product import NewProduct, Product, ProductPatch
-from fairlead import Blueprint, Body, HTTPResponse, Query, Request, empty, json
+from fairlead import Blueprint, Body, HTTPResponse, Query, Request, empty, json, openapi
 from fairlead.auth import protected
 from fairlead.http.conditional import check_preconditions, entity_tag
 from fairlead.idempotency import Idempotency
@@ -24,6 +24,7 @@ products = Blueprint("products", url_prefix="/v1/products")
 
 
 @products.get("/")
+@openapi.response(200, Page)
 async def list_products(request: Request[Any, Any], query: Query[PageQuery]) -> HTTPResponse:
     """A page of the catalogue, oldest products first."""
     found = await _store(request).page(query.limit + 1, query.after())
@@ -31,6 +32,8 @@ async def list_products(request: Request[Any, Any], query: Query[PageQuery]) -> 
 
 
 @products.post("/")
+@openapi.response(201, Product)
+@openapi.response(409, description="Another product has this SKU")
 @protected(scope=WRITE)
 @Idempotency(lambda app: app.ctx.answers)
 async def create_product(request: Request[Any, Any], new: Body[NewProduct]) -> HTTPResponse:
@@ -45,6 +48,10 @@ async def create_product(request: Request[Any, Any], new: Body[NewProduct]) -> H
 
 
 @products.get("/<product_id:uuid>")
+@openapi.parameter("if-none-match", location="header", description="The tag of the version that the client has")
+@openapi.response(200, Product)
+@openapi.response(304, {}, description="The client has this version")
+@openapi.response(404)
 async def read_product(request: Request[Any, Any], product_id: UUID) -> HTTPResponse:
     """One product; 304 when If-None-Match names the version that the client has."""
     product = await _store(request).get(product_id)
@@ -54,6 +61,11 @@ async def read_product(request: Request[Any, Any], product_id: UUID) -> HTTPResp
 
 
 @products.patch("/<product_id:uuid>")
+@openapi.parameter("if-match", location="header", description="The tag of the version that is to be changed")
+@openapi.response(200, Product)
+@openapi.response(404)
+@openapi.response(409, description="Another product has this SKU")
+@openapi.response(412, description="The product has changed meanwhile")
 @protected(scope=WRITE)
 async def change_product(request: Request[Any, Any], product_id: UUID, patch: Body[ProductPatch]) -> HTTPResponse:
     """Merge a patch into a product: 412 when If-Match names another version, 409 when the new SKU is taken."""
@@ -62,6 +74,10 @@ async def change_product(request: Request[Any, Any], product_id: UUID, patch: Bo
 
 
 @products.delete("/<product_id:uuid>")
+@openapi.parameter("if-match", location="header", description="The tag of the version that is to be removed")
+@openapi.response(204, description="Removed")
+@openapi.response(404)
+@openapi.response(412, description="The product has changed meanwhile")
 @protected(scope=WRITE)
 async def delete_product(request: Request[Any, Any], product_id: UUID) -> HTTPResponse:
     """Remove a product: 204, or 412 when If-Match names another version."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fairlead import Blueprint, HTTPResponse, Request, html
+from fairlead import Blueprint, HTTPResponse, Request, html, openapi
 
 __all__ = ["page"]
 
@@ -32,7 +32,9 @@ def page(auth_url: str, catalog_url: str, rooms: Sequence[str]) -> Blueprint:
     fields = security_headers(auth_url, catalog_url)
 
     @blueprint.get("/")
+    @openapi.response(200, {"text/html": str})
     def index(request: Request[Any, Any]) -> HTTPResponse:
+        """The page that shows the catalogue as it changes."""
         headers = {"etag": etag, "cache-control": "no-cache"}
         if etag in request.headers.get("if-none-match", ""):
             return HTTPResponse(b"", 304, headers)
