@@ -38,7 +38,10 @@ def main() -> int:
         if not workloads:
             return 2
     try:
-        environment.prepare(with_more=arguments.all or any(peer.name not in BASIC for peer in peers))
+        environment.prepare(
+            with_more=arguments.all or any(peer.name not in BASIC and not peer.is_observed for peer in peers),
+            with_telemetry=any(peer.is_observed for peer in peers),
+        )
     except subprocess.CalledProcessError:
         print("the peers could not be installed", file=sys.stderr)
         return 2
@@ -141,7 +144,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _choice(arguments: argparse.Namespace) -> tuple[list[Peer], list[Workload]]:
-    names = arguments.servers or [peer.name for peer in discover() if arguments.all or peer.name in BASIC]
+    names = arguments.servers or [
+        peer.name for peer in discover() if peer.name in BASIC or (arguments.all and not peer.is_observed)
+    ]
     peers = [peer for peer in discover() if peer.name in names]
     workloads = [w for w in WORKLOADS if arguments.workloads is None or w.name in arguments.workloads]
     return peers, workloads

@@ -19,27 +19,30 @@ SOURCE = ROOT / "libs" / "framework" / "src"
 
 BASIC = ROOT / "benchmarks" / "requirements.txt"
 MORE = ROOT / "benchmarks" / "more.txt"
+TELEMETRY = ROOT / "benchmarks" / "telemetry.txt"
 
 
-def prepare(*, with_more: bool) -> None:
+def prepare(*, with_more: bool, with_telemetry: bool = False) -> None:
     """Make or bring up to date the environment; nothing to do when the locked list is the one that it was made from.
 
     Raises `subprocess.CalledProcessError` when a package can't be installed; pip has said why.
     """
-    wanted = MORE if with_more else BASIC
-    if _installed() in _acceptable(wanted):
+    wanted = [MORE if with_more else BASIC, *([TELEMETRY] if with_telemetry else [])]
+    missing = [one for one in wanted if not _acceptable(one) & _installed()]
+    if not missing:
         return
     print(f"installing the peers into {FOLDER.relative_to(ROOT)} ...", flush=True)
     if not PYTHON.exists():
         venv.create(FOLDER, with_pip=True)
-    options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(wanted)]
-    subprocess.run([str(PYTHON), "-m", "pip", "install", *options], check=True)
-    _marker().write_text(_digest(wanted))
+    for one in missing:
+        options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(one)]
+        subprocess.run([str(PYTHON), "-m", "pip", "install", *options], check=True)
+    _marker().write_text("\n".join(sorted(_installed() | {_digest(one) for one in missing})))
 
 
 def _acceptable(wanted: Path) -> set[str]:
-    """The longer list holds the shorter one."""
-    return {_digest(wanted), _digest(MORE)}
+    """The longer lists hold the shortest one."""
+    return {_digest(wanted), *({_digest(MORE), _digest(TELEMETRY)} if wanted == BASIC else ())}
 
 
 def _digest(requirements: Path) -> str:
@@ -51,11 +54,11 @@ def _marker() -> Path:
     return FOLDER / ".installed"
 
 
-def _installed() -> str:
+def _installed() -> set[str]:
     try:
-        return _marker().read_text()
+        return set(_marker().read_text().split())
     except OSError:
-        return ""
+        return set()
 
 
 def variables() -> dict[str, str]:

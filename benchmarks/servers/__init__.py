@@ -29,6 +29,11 @@ class Peer:
     workloads: tuple[str, ...]
     serve: Callable[[int], None]
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether it is for `benchmarks.telemetry` alone, whose packages it needs."""
+        return "opentelemetry-sdk" in self.packages
+
 
 def load(name: str) -> Peer:
     """The peer that the module `name` describes."""
