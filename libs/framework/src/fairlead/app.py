@@ -68,8 +68,10 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         dumps: Dumps | None = None,
         loads: Callable[[bytes], Any] | None = None,
         env_prefix: str | None = None,
+        log_config: Mapping[str, Any] | None = None,
     ) -> None:
-        """Names are Sanic's. `dumps` and `loads` encode and decode JSON instead of msgspec.
+        """Names are Sanic's. `dumps` and `loads` encode and decode JSON instead of msgspec. `log_config`, for
+        `logging.config.dictConfig`, replaces the logs' whole set-up where the application is served.
 
         The framework's part of the environment is read when the application is served; `env_prefix="SHOP_"` reads variables with
         that prefix now.
@@ -81,6 +83,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.error_handler = error_handler or ErrorHandler()
         self.error_handlers = self.error_handler.handlers
         self.request_class = request_class
+        self.log_config = log_config
         self.loads = loads
         if dumps is not None:
             own_encoders[self] = dumps

@@ -97,10 +97,15 @@ DEFAULTS: dict[str, Any] = {
     "EVENT_AUTOREGISTER": False,  # `app.event` waits for events that no handler knows
     "URL_SCHEME": "",  # of external URLs; "": that of the page they stand in
     # Logs
+    "SERVICE_VERSION": "",  # on every line, and of every trace
     "DEBUG": False,
     "ACCESS_LOG": True,
     "ACCESS_LOG_ERRORS_ONLY": False,
     "ACCESS_LOG_SAMPLE": 1.0,
+    "ACCESS_LOG_QUERY": False,  # the query as well, with what looks like a credential masked
+    "ACCESS_LOG_USER_AGENT": False,
+    "LOG_CONFIG": "",  # path of a JSON file for logging.config.dictConfig, in place of everything of ours
+    "LOG_FLOOD_LIMIT": 100,  # lines of one message in a second; 0: no limit
     "LOG_FORMAT": "auto",
     "LOG_LEVEL": "INFO",
     "NOISY_EXCEPTIONS": False,

@@ -23,7 +23,6 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import logging
-import logging.config
 import os
 import sys
 import time
@@ -31,6 +30,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from fairlead.errors import ConfigurationError
+from fairlead.telemetry.flood import FloodGate
 from fairlead.telemetry.line_writer import LineWriter
 from fairlead.telemetry.rendering import ConsoleRenderer, Event, JsonRenderer, Renderer
 from fairlead.telemetry.snapshot import Snapshot, family
@@ -55,11 +55,16 @@ _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "ascti
 class LogStream:
     """Where the events of this process go; `writer` is None under a dict configuration, which has its own handlers."""
 
-    def __init__(self, identity: Mapping[str, Any], format: Format, writer: LineWriter | None, renderer: Renderer) -> None:
+    def __init__(
+        self, identity: Mapping[str, Any], format: Format, writer: LineWriter | None, renderer: Renderer, *, flood_limit: int = 0
+    ) -> None:
         self.identity = dict(identity)
         self.format = format
         self.writer = writer
         self.renderer = renderer
+        self._gate = FloodGate(flood_limit if writer is not None else 0, self._tell_flood)
+        self.admits = self._gate.admits
+        """Whether one more line of `(logger, message)` may pass: ask before making an `Event` of it."""
 
     def emit(self, event: Event) -> None:
         """Write one event; errors are flushed at once, because a process in trouble may not live to do it later."""
@@ -70,12 +75,18 @@ class LogStream:
         if event.level in ("error", "critical"):
             self.writer.hurry()
 
+    def _tell_flood(self, logger: str, message: str, left_out: int) -> None:
+        fields = {"of": logger, "message": message, "left_out": left_out}
+        self.emit(Event(time.time(), "warning", "fairlead.telemetry", "log lines were left out", fields))
+
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until everything is written, at most `timeout_s`; whether it was."""
+        self._gate.settle()
         return self.writer is None or self.writer.flush(timeout_s)
 
     def close(self) -> None:
         """Write what is pending, and nothing more after that."""
+        self._gate.settle()
         if self.writer is not None:
             self.writer.close()
 
@@ -86,7 +97,10 @@ class LogStream:
                 "counter",
                 "Log lines left out because stdout was full or closed.",
                 [((), self.writer.dropped if self.writer is not None else 0)],
-            )
+            ),
+            "fairlead_log_lines_left_out_total": family(
+                "counter", "Log lines left out because their message repeated itself too fast.", [((), self._gate.left_out)]
+            ),
         }
 
 
@@ -100,13 +114,15 @@ def configure(
     worker: int | str | None = None,
     format: str | None = None,
     level: str = "info",
+    flood_limit: int = 0,
     dict_config: Mapping[str, Any] | None = None,
 ) -> LogStream:
     """Set up every logger of this process. Called once, by the supervisor and by each worker, before anything else is
     loaded.
 
     `format` is "json", "console" or None for whichever suits stdout; `level` is debug, info, warning, error or
-    critical. Raises `ConfigurationError` for anything else. `AccessLog` wants the stream that it returns; it is
+    critical; of one message no more than `flood_limit` lines a second pass (0: all). Raises `ConfigurationError` for anything
+    else, and for a dict configuration that `logging` refuses. `AccessLog` wants the stream that it returns; it is
     flushed at exit.
     """
     global _stream
@@ -115,14 +131,14 @@ def configure(
         raise ConfigurationError(f"LOG_LEVEL is one of {', '.join(LEVELS)}, not {level!r}")
     identity = {"service": service, "version": version, "worker": worker, "pid": os.getpid()}
     identity = {name: value for name, value in identity.items() if value is not None and value != ""}
-    stream = _open(identity, _choose_format(format), is_writing=dict_config is None)
+    stream = _open(identity, _choose_format(format), flood_limit, is_writing=dict_config is None)
     if _stream is not None:
         _stream.close()
         atexit.unregister(_stream.flush)
     atexit.register(stream.flush)
     _stream = stream
     if dict_config is not None:
-        logging.config.dictConfig(dict(dict_config))
+        _apply(dict_config)
     else:
         _join_standard_library(stream, number)
     if importlib.util.find_spec("structlog") is not None:
@@ -130,6 +146,16 @@ def configure(
 
         structured.join(stream, number)
     return stream
+
+
+def _apply(dict_config: Mapping[str, Any]) -> None:
+    from logging.config import dictConfig  # only who has one pays for it: it loads socketserver and more
+
+    try:
+        dictConfig(dict(dict_config))
+    except (ValueError, TypeError, AttributeError, ImportError) as error:
+        cause = f": {error.__cause__}" if error.__cause__ is not None else ""
+        raise ConfigurationError(f"the log configuration is refused: {error}{cause}") from error
 
 
 def _choose_format(format: str | None) -> Format:
@@ -151,7 +177,7 @@ def _stdout_fd() -> int:
         return 1
 
 
-def _open(identity: Mapping[str, Any], format: Format, *, is_writing: bool) -> LogStream:
+def _open(identity: Mapping[str, Any], format: Format, flood_limit: int, *, is_writing: bool) -> LogStream:
     renderer: Renderer
     if format == "json":
         renderer, gather_s = JsonRenderer(identity), 0.02
@@ -164,7 +190,7 @@ def _open(identity: Mapping[str, Any], format: Format, *, is_writing: bool) -> L
         return renderer(Event(time.time(), "warning", "fairlead.telemetry", "log lines were dropped", fields))
 
     writer = LineWriter(_stdout_fd(), notice=notice, gather_s=gather_s) if is_writing else None
-    return LogStream(identity, format, writer, renderer)
+    return LogStream(identity, format, writer, renderer, flood_limit=flood_limit)
 
 
 # The standard library's side --------------------------------------------------------------------------------
@@ -191,7 +217,8 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._stream.emit(event_of(record))
+            if record.levelno >= logging.CRITICAL or self._stream.admits(record.name, str(record.msg)):
+                self._stream.emit(event_of(record))
         except Exception:  # the contract of logging: a log call doesn't raise
             self.handleError(record)
 

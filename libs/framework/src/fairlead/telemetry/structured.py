@@ -56,6 +56,8 @@ class _Sink:
 def _to_event(sink: Any, method: str, fields: MutableMapping[str, Any]) -> tuple[tuple[Event], dict[str, Any]]:
     """The last processor: (positional, keyword) arguments for the sink's method."""
     title = str(fields.pop("event", ""))
+    if method not in ("critical", "fatal") and not _Target.stream.admits(sink.name, title):
+        raise structlog.DropEvent
     exception = _exception(fields.pop("exc_info", None))
     stack = _stack() if fields.pop("stack_info", False) else None
     event = Event(time.time(), _LEVELS.get(method, method), sink.name, title, fields, exception, stack)

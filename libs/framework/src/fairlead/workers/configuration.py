@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fairlead.app import App
-from fairlead.config import DEFAULTS, Config
+from fairlead.config import DEFAULTS, PREFIX, Config
+from fairlead.errors import ConfigurationError
 from fairlead.telemetry.logging import LogStream, configure
 from fairlead.workers.tls import settings_of
 
-__all__ = ["apply_options", "configure_logs", "options_from", "settle_config"]
+__all__ = ["apply_options", "configure_app_logs", "configure_logs", "options_from", "settle_config"]
 
 
 def options_from(keywords: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,11 +51,38 @@ def apply_options(app: App[Any, Any], options: Mapping[str, Any]) -> None:
     app.config.update(options)
 
 
-def configure_logs(config: Config, service: str, worker: int | None = None) -> LogStream:
-    """Set up the logs of this process, before anything is imported that may log."""
+def configure_logs(
+    config: Config, service: str, worker: int | None = None, *, log_config: Mapping[str, Any] | None = None
+) -> LogStream:
+    """Set up the logs of this process, before anything is imported that may log.
+
+    A dict configuration replaces everything: the file that `LOG_CONFIG` names, or else an application's `log_config`. Raises
+    `ConfigurationError` for one that can't be read or is refused.
+    """
     return configure(
         service=service,
+        version=config.SERVICE_VERSION,
         worker=worker,
         format=config.LOG_FORMAT,
         level="DEBUG" if config.DEBUG else config.LOG_LEVEL,
+        flood_limit=config.LOG_FLOOD_LIMIT,
+        dict_config=_read(config.LOG_CONFIG) if config.LOG_CONFIG else log_config,
     )
+
+
+def configure_app_logs(stream: LogStream, app: App[Any, Any]) -> LogStream:
+    """The stream that an app which was loaded just now wants: the one that there is, unless it has a `log_config`."""
+    if app.log_config is None or app.config.LOG_CONFIG:
+        return stream
+    identity = stream.identity
+    return configure_logs(app.config, identity["service"], identity.get("worker"), log_config=app.log_config)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise ConfigurationError(f"{PREFIX}LOG_CONFIG: the file {path} can't be read: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{PREFIX}LOG_CONFIG: {path} is no JSON object: {error}") from None
+    return document

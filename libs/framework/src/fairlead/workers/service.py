@@ -197,6 +197,8 @@ class Service:
                 metrics=self._requests,
                 sample=config.ACCESS_LOG_SAMPLE,
                 errors_only=config.ACCESS_LOG_ERRORS_ONLY,
+                with_query=config.ACCESS_LOG_QUERY,
+                with_user_agent=config.ACCESS_LOG_USER_AGENT,
                 trusts_proxies=bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),
             )
         return compose(self._requests, access_log)

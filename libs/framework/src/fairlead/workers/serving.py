@@ -90,7 +90,7 @@ def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox
             "`fairlead serve MODULE:NAME`"
         )
     plan = _plan(app.name, app.config, WorkerCount(1, "an App object is served by its own process"), options)
-    stream = configure_logs(app.config, app.name)
+    stream = configure_logs(app.config, app.name, log_config=app.log_config)
     return _run_single(plan, lambda: app, stream, signals)
 
 

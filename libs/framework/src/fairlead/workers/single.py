@@ -25,6 +25,7 @@ from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.management.server import serve_management
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import Snapshot, registry
+from fairlead.workers.configuration import configure_app_logs
 from fairlead.workers.loop import describe_loop, new_event_loop
 from fairlead.workers.messages import Beat, Changed, WorkerState
 from fairlead.workers.plan import Plan
@@ -188,6 +189,7 @@ class SingleProcess:
             loop.call_soon_threadsafe(asked.set)
 
         self._warden.watch(drain)
+        self._stream = configure_app_logs(self._stream, app)
         service = Service(app, [self._listener], self._stream)
         app.finalise()
         await app.lifecycle.run("main_process_start", app)

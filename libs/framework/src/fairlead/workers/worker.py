@@ -25,7 +25,7 @@ from typing import Any
 
 from fairlead.workers.black_box import record_into
 from fairlead.workers.channel import Channel, receive_now
-from fairlead.workers.configuration import apply_options, configure_logs, settle_config
+from fairlead.workers.configuration import apply_options, configure_app_logs, configure_logs, settle_config
 from fairlead.workers.failure import describe_failure
 from fairlead.workers.lifeline import Lifeline
 from fairlead.workers.loop import describe_loop, new_event_loop
@@ -94,6 +94,7 @@ class Worker:
         stream = configure_logs(settle_config(spec.options), service_name(spec.target), worker=spec.slot)
         app = load_target(spec.target)
         apply_options(app, spec.options)
+        stream = configure_app_logs(stream, app)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._retire)
         return Service(app, [socket.socket(fileno=descriptor) for descriptor in spec.listener_fds], stream)
 
