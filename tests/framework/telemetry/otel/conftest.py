@@ -17,6 +17,7 @@ from fairlead.telemetry.metrics import RequestMetrics
 from fairlead.telemetry.observer import compose
 from fairlead.telemetry.otel.engine import OtelEngine
 from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
+from fairlead.telemetry.otel.server_span import Completing
 
 
 class Traces:
@@ -25,9 +26,10 @@ class Traces:
     def __init__(self, **environ: str) -> None:
         ids, self._memory = DrawnIds(), InMemorySpanExporter()
         self.provider = TracerProvider(id_generator=ids, shutdown_on_exit=False)
-        self.provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        processor = SimpleSpanProcessor(Completing(self._memory, self.provider.resource))
+        self.provider.add_span_processor(processor)
         self.metrics = RequestMetrics()
-        self.engine = OtelEngine(self.provider, sampling_from(environ), ids, self.metrics.add_exemplar)
+        self.engine = OtelEngine(self.provider, sampling_from(environ), ids, processor, self.metrics.add_exemplar)
 
     def watch(self, app: App[Any, Any]) -> App[Any, Any]:
         """Trace the requests of an app that is about to be served."""

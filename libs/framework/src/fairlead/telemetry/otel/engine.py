@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from time import time_ns
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -19,18 +20,22 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.propagators.textmap import Getter
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TracerProvider
 
 from fairlead.http.trace_context import TraceContext
 from fairlead.request import Request, current_request
 from fairlead.telemetry.otel.ambient import Ambient
-from fairlead.telemetry.otel.sampling import DrawnIds, Sampling
-from fairlead.telemetry.otel.server_span import Finished, TracedRequest, opening_attributes
+from fairlead.telemetry.otel.sampling import DrawnIds, Sampling, draw_place
+from fairlead.telemetry.otel.server_span import FinishedRequest, TracedRequest, opening_attributes
 from fairlead.telemetry.tracing import Operation, spans
 
 __all__ = ["OtelEngine"]
 
 logger = logging.getLogger("fairlead.telemetry")
+
+Note = Callable[[Any, int, float, TraceContext], None]
+"""`(request, status, duration_s, place)`."""
 
 _OUTSIDE = Context()
 _KINDS = {"send": SpanKind.PRODUCER, "process": SpanKind.CONSUMER}
@@ -39,12 +44,14 @@ _KINDS = {"send": SpanKind.PRODUCER, "process": SpanKind.CONSUMER}
 class OtelEngine:
     """One per process. `fairlead.telemetry.tracing.begin` and `dispatcher.tracer` take it."""
 
-    def __init__(self, provider: TracerProvider, sampling: Sampling, ids: DrawnIds, finished: Finished) -> None:
+    def __init__(self, provider: TracerProvider, sampling: Sampling, ids: DrawnIds, processor: SpanProcessor, note: Note) -> None:
+        """`ids` are the provider's; `processor` is the one that it has; `note` is told of each traced request."""
         self.share = sampling.share
+        self.note = note
         self._sampling = sampling
         self._ids = ids
         self._tracer = provider.get_tracer("fairlead")
-        self._finished = finished
+        self._processor = processor
         self.ambient = Ambient(self._resolve)
         """Attach it where the server is started: everything that is started there sees it."""
 
@@ -63,15 +70,41 @@ class OtelEngine:
             return
         if parent is None and request.head.has_trace and random.random() >= self.share:  # the header was no valid one
             return
-        brings_context = parent is not None or not self._sampling.is_known or _may_have_baggage(request)
-        context = propagate.extract(request, _OUTSIDE, _FIELDS) if brings_context else _OUTSIDE
-        if parent is None and self._sampling.is_known:
-            self._ids.draw(self.share)
-        span = self._tracer.start_span("HTTP", context, SpanKind.SERVER, opening_attributes(request))
-        if not span.is_recording():
-            return
-        request.trace = own = _place(span.get_span_context())
-        request.span = spans[request] = TracedRequest(request, span, trace.set_span_in_context(span, context), own, self._finished)
+        place = draw_place(self.share, parent)
+        if not self._sampling.is_known:
+            span, context = self.open_span(request, place, time_ns())
+            if not span.is_recording():
+                request.span = Untraced(context)
+                return
+        request.trace = place
+        request.span = spans[request] = TracedRequest(request, place, self)
+
+    def open_span(self, request: Request[Any, Any], place: TraceContext, started_ns: int) -> tuple[Span, Context]:
+        """The request's span, for whoever wants one, and the context in which it is the current one."""
+        context = self._callers_context(request)
+        self._ids.place = place
+        try:
+            attributes = opening_attributes(request)
+            span = self._tracer.start_span("HTTP", context, SpanKind.SERVER, attributes, start_time=started_ns)
+        finally:
+            self._ids.place = None
+        return span, trace.set_span_in_context(span, context)
+
+    def parent_of(self, request: Request[Any, Any]) -> SpanContext | None:
+        """The caller's span; None without one."""
+        parent = trace.get_current_span(self._callers_context(request)).get_span_context()
+        return parent if parent.is_valid else None
+
+    def hand_over(self, finished: FinishedRequest) -> None:
+        """To the processor, as if it were a span: its exporter makes one of it."""
+        self._processor.on_end(finished)  # type: ignore[arg-type]
+
+    def _callers_context(self, request: Request[Any, Any]) -> Context:
+        """What the request brings along. PERF: a look for the words is a tenth of asking the propagators."""
+        block = request.head.block
+        if self._sampling.is_known and block and not request.head.has_trace and b"baggage" not in block.lower():
+            return _OUTSIDE
+        return propagate.extract(request, _OUTSIDE, _FIELDS)
 
     def _resolve(self) -> Context:
         request = current_request.get()
@@ -85,7 +118,7 @@ class OtelEngine:
     def _untraced(self, request: Request[Any, Any]) -> Untraced:
         if request.trace is None:
             request.trace = TraceContext(f"{random.getrandbits(128):032x}", f"{random.getrandbits(64):016x}", is_sampled=False)
-        context = propagate.extract(request, _OUTSIDE, _FIELDS)
+        context = self._callers_context(request)
         if not trace.get_current_span(context).get_span_context().is_valid:
             context = trace.set_span_in_context(_remote(request.trace), context)
         return Untraced(context)
@@ -139,11 +172,6 @@ class Untraced:
     def watch_stream(self, sink: Any) -> Any:
         """The sink itself."""
         return sink
-
-
-def _may_have_baggage(request: Request[Any, Any]) -> bool:
-    block = request.head.block
-    return not block or b"baggage" in block.lower()
 
 
 class _Fields(Getter[Request[Any, Any]]):

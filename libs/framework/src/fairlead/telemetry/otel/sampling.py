@@ -1,7 +1,7 @@
 """Which requests are traced: the decision of the standard samplers, taken before OpenTelemetry is asked for anything.
 
 `OTEL_TRACES_SAMPLER` names one of six, and for those the decision needs no span, no context and no attribute. The SDK samples
-again when the span is made: it is given the trace id that was drawn here (`DrawnIds`), so it comes to the same end. A sampler that
+again when a span is made: it is given the place that was drawn here (`DrawnIds`), so it comes to the same end. A sampler that
 is none of the six is asked for every request.
 """
 
@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from fairlead.http.trace_context import TraceContext
 
-__all__ = ["DrawnIds", "Sampling", "sampling_from"]
+__all__ = ["DrawnIds", "Sampling", "draw_place", "sampling_from"]
 
 _RATIO_BITS = 64
 """The SDK compares the lower half of the trace id with the ratio (`TraceIdRatioBased`)."""
@@ -66,18 +66,27 @@ def sampling_from(environ: Mapping[str, str]) -> Sampling:
     return Sampling(share, follows_parent, is_known=True)
 
 
+def draw_place(share: float, parent: TraceContext | None) -> TraceContext:
+    """The place of a new span: in its parent's trace, or in one whose id a sampler of this ratio takes."""
+    if parent is not None:
+        trace_id = parent.trace_id
+    else:
+        lower = random.getrandbits(64) if share >= 1.0 else int(random.random() * share * 2**_RATIO_BITS)
+        trace_id = f"{random.getrandbits(64) or 1:016x}{lower:016x}"
+    return TraceContext(trace_id, f"{random.getrandbits(64) or 1:016x}", is_sampled=True, is_remote=False)
+
+
 class DrawnIds(RandomIdGenerator):
-    """Gives the SDK the trace id that a request was drawn with, and random ones to everybody else."""
+    """Gives the SDK the ids of a place that was drawn before, and random ones to everybody else."""
 
     def __init__(self) -> None:
-        self._drawn: int | None = None
-
-    def draw(self, share: float) -> None:
-        """The next trace id shall be one that a sampler of this ratio takes."""
-        limit = max(1, min(round(share * 2**_RATIO_BITS), 2**_RATIO_BITS))
-        self._drawn = random.getrandbits(64) << 64 | random.randrange(limit) or 1
+        self.place: TraceContext | None = None
+        """Where the next span shall be; one of a caller's trace has that trace's id anyway."""
 
     def generate_trace_id(self) -> int:
-        """What was drawn, once."""
-        drawn, self._drawn = self._drawn, None
-        return drawn if drawn is not None else super().generate_trace_id()
+        """That of the place."""
+        return int(self.place.trace_id, 16) if self.place is not None else super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        """That of the place."""
+        return int(self.place.span_id, 16) if self.place is not None else super().generate_span_id()

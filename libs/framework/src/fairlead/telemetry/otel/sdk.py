@@ -32,10 +32,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from fairlead.errors import ConfigurationError
 from fairlead.telemetry import tracing
 from fairlead.telemetry.otel import wants
-from fairlead.telemetry.otel.engine import OtelEngine
+from fairlead.telemetry.otel.engine import Note, OtelEngine
 from fairlead.telemetry.otel.push import MetricsPush
 from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
-from fairlead.telemetry.otel.server_span import Finished
+from fairlead.telemetry.otel.server_span import Completing
 
 __all__ = ["OpenTelemetry"]
 
@@ -59,8 +59,8 @@ class OpenTelemetry:
         self.engine: OtelEngine | None = None
         """None unless traces are wanted."""
 
-    def begin(self, finished: Finished) -> None:
-        """Make providers and exporters, and instrument the clients that are loaded. `finished` is told of each traced request.
+    def begin(self, note: Note) -> None:
+        """Make providers and exporters, and instrument the clients that are loaded. `note` is told of each traced request.
 
         Call it in the task that starts the application and its server: they inherit the context that is set here. Raises
         `ConfigurationError` for an exporter that is not installed.
@@ -69,14 +69,15 @@ class OpenTelemetry:
             self._push = MetricsPush(_exporter("metrics", self._environ), self._resource, self._environ)
             self._push.begin()
         if wants("traces", self._environ):
-            self._begin_traces(finished)
+            self._begin_traces(note)
 
-    def _begin_traces(self, finished: Finished) -> None:
+    def _begin_traces(self, note: Note) -> None:
         ids = DrawnIds()
         self._provider = provider = TracerProvider(resource=self._resource, id_generator=ids)
-        provider.add_span_processor(BatchSpanProcessor(_exporter("traces", self._environ)))
+        processor = BatchSpanProcessor(Completing(_exporter("traces", self._environ), self._resource))
+        provider.add_span_processor(processor)
         trace.set_tracer_provider(provider)
-        self.engine = OtelEngine(provider, sampling_from(self._environ), ids, finished)
+        self.engine = OtelEngine(provider, sampling_from(self._environ), ids, processor, note)
         tracing.begin(self.engine)
         otel_context.attach(self.engine.ambient)
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
