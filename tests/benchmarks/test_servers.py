@@ -26,10 +26,14 @@ def own_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "PYTHON", sys.executable)
 
 
+LISTS = {(False, True): "requirements.txt", (False, False): "more.txt", (True, False): "telemetry.txt"}
+"""The locked list by: observed, basic."""
+
+
 @pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
 def test_every_server_describes_itself(peer: Peer) -> None:
     """A title, workloads that exist, and packages that the locked lists hold; its packages are not imported for that."""
-    locked = (environment.ROOT / "benchmarks" / ("requirements.txt" if peer.name in BASIC else "more.txt")).read_text()
+    locked = (environment.ROOT / "benchmarks" / LISTS[peer.is_observed, peer.name in BASIC]).read_text()
     assert peer.title
     assert set(peer.workloads) <= set(BY_NAME)
     for package in peer.packages:
