@@ -14,7 +14,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run run-clean test check format autobahn browser bench image image-test chart chart-test chart-docs openapi \
-	policy lock clean
+	policy parity lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ chart-docs: setup-dev ## Write the chart's table of values into its README
 policy: setup-dev $(POLICY)/installed $(POLICY)/custom_resources/installed ## Judge image, charts and workflows with the usual policy tools, without exceptions
 	@exec $(BIN)/python -m tests.charts.policy $(POLICY)/bin
 
+parity: setup-dev ## Compare with Sanic: its names in docs/reference/parity.md, and the chapters of its guide on both
+	@exec $(BIN)/python -m pytest tests/framework/parity tests/framework/guide $(PYTEST_ARGS)
+
 $(POLICY)/installed: requirements/policy.txt
 	@echo "Policy tools: about 100 locked packages …"
 	@$(PYTHON) -m venv --clear $(POLICY)
@@ -99,6 +102,7 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 	$(foreach service,$(SERVICES),$(COMPILE) requirements/service.in services/$(service)/pyproject.toml \
 		-c requirements/dev.txt -o requirements/$(service).txt$(newline))
 	$(COMPILE) requirements/policy.in -o requirements/policy.txt
+	$(COMPILE) requirements/parity.in -o requirements/parity.txt
 	cd tests/charts/custom_resources && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --silent
 	$(foreach list,requirements more telemetry,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 SHARED = ["build", "run", *SERVICES]
-"""What is installed beside dev.txt or instead of it; policy.txt and helm.txt have an environment of their own."""
+"""What is installed beside dev.txt or instead of it; policy.txt, parity.txt and helm.txt have environments of their own."""
 PLATFORMS = [
     {"sys_platform": system, "platform_system": name, "platform_machine": machine}
     for system, name, machine in (

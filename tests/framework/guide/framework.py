@@ -1,7 +1,7 @@
 """The one line that differs: what the chapters' tests import, from Fairlead, or from Sanic itself.
 
-`GUIDE_ON=sanic` takes Sanic; `test_on_sanic.py` runs all chapters so, in an environment of its own. What they hold is therefore
-what Sanic does, and not what we believe it does.
+`GUIDE_ON=sanic` takes Sanic; `parity/test_on_sanic.py` runs all chapters so, in an environment of its own. What they hold is
+therefore what Sanic does, and not what we believe it does.
 """
 
 from __future__ import annotations
