@@ -98,6 +98,17 @@ async def test_unknown_kid_fetches_once_a_minute() -> None:
     assert 3 == issuer.fetches
 
 
+async def test_unknown_kids_at_the_same_time() -> None:
+    """A fetch that is under way serves whoever asks for a key of the new set meanwhile."""
+    new = SigningKey.generate()
+    issuer = Issuer(SigningKey.generate())
+    keys = remote(issuer, Clock())
+    await keys.check()
+    issuer.keys.append(new)
+    assert [None, new.public] == await asyncio.gather(keys.find("made-up"), keys.find(new.kid))
+    assert 2 == issuer.fetches
+
+
 async def test_new_key_is_found_at_once() -> None:
     """SEC-J13: after a rotation the first token of the new key causes a fetch and is accepted; the old key stays."""
     old, new = SigningKey.generate(), SigningKey.generate()

@@ -288,6 +288,7 @@ BAD_FORMS: dict[str, str] = {
     "too large": forge(KEY, header(KEY), claims(extra="x" * MAX_TOKEN_BYTES)),
     "a megabyte": "a" * 1_000_000,
     "a megabyte of dots": "." * 1_000_000,
+    "header of an impossible length": f"abcde.{PAYLOAD}.{SIGNATURE}",
     "deep header": f"{encoded(b'[' * 5000)}.{PAYLOAD}.{SIGNATURE}",
     "header a list": f"{encoded(b'[]')}.{PAYLOAD}.{SIGNATURE}",
     "header not UTF-8": f"{encoded(bytes([255, 254]))}.{PAYLOAD}.{SIGNATURE}",

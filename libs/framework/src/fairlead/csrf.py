@@ -28,7 +28,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from html import escape
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from fairlead.errors import ConfigurationError, Forbidden
 from fairlead.extension import Extension
@@ -62,7 +62,7 @@ class Csrf(Extension):
     Raises `ConfigurationError` for a secret that is none and for origins that are none.
     """
 
-    order: ClassVar[int] = 500
+    order = 500
 
     def __init__(self, secret: Secret | str | Sequence[Secret | str] | None = None, *, origins: Sequence[str] = ()) -> None:
         self._signer = Signer(secret, "csrf cookie") if secret is not None else None

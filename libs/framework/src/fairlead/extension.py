@@ -22,7 +22,7 @@ of extensions by name (an object says what it is).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from fairlead.records import MiddlewareRecord
 from fairlead.types import Middleware
@@ -53,7 +53,7 @@ class Installable(Protocol):
 class Extension:
     """What `RateLimit`, `Sessions` and their kind have in common."""
 
-    order: ClassVar[int] = 0
+    order: int = 0
     """Priority among middleware: a higher one runs earlier on requests and later on responses."""
 
     def middleware(self) -> tuple[Middleware | None, Middleware | None]:

@@ -1,6 +1,6 @@
 """Access tokens: `attach` makes an app trust an issuer, `protected` keeps a handler for who may call it."""
 
-from fairlead.auth.guard import Guard, InsufficientScope, MissingToken, attach, guard_of, protected
+from fairlead.auth.guard import Guard, InsufficientScope, MissingToken, Protected, attach, guard_of, protected
 from fairlead.auth.keys import KeySet, SigningKey, VerificationKey
 from fairlead.auth.tokens import InvalidToken, Principal, TokenIssuer, TokenVerifier
 
@@ -11,6 +11,7 @@ __all__ = [
     "KeySet",
     "MissingToken",
     "Principal",
+    "Protected",
     "SigningKey",
     "TokenIssuer",
     "TokenVerifier",

@@ -26,7 +26,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from fairlead.compression.codec import Encoder, available_codings, new_encoder
 from fairlead.errors import ConfigurationError
@@ -61,7 +61,7 @@ class Compression(Extension):
     coding that isn't.
     """
 
-    order: ClassVar[int] = 800
+    order = 800
 
     def __init__(self, *, min_bytes: int = 1024, codings: Sequence[str] | None = None) -> None:
         self._codings = tuple(codings) if codings is not None else available_codings()

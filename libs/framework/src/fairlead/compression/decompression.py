@@ -10,7 +10,7 @@ Off unless installed, because it lets a few bytes become many: whatever they cla
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any
 
 from fairlead.compression.codec import available_codings, decode
 from fairlead.errors import UnsupportedMediaType
@@ -25,7 +25,7 @@ __all__ = ["Decompression"]
 class Decompression(Extension):
     """Take compressed request bodies, on an app, a blueprint or a route."""
 
-    order: ClassVar[int] = 650
+    order = 650
 
     def middleware(self) -> tuple[Middleware, None]:
         """Before whatever reads the body."""

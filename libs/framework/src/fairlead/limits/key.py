@@ -33,9 +33,9 @@ def by_client_ip(request: Request[Any, Any]) -> str | None:
 
 
 def by_principal(request: Request[Any, Any]) -> str | None:
-    """The account of a request that `fairlead.auth` has let in; the client's address for all others.
+    """The account of a request that `fairlead.auth.Protected` has let in, after which this counts; the address of all others.
 
-    The account is known once the guard has run, so install a guard as middleware, or give the limit to routes behind one.
+    `@protected` is nearer to the handler than any limit: to it a request is still nobody's.
     """
     principal = getattr(request.ctx, "principal", None)
     return f"subject {principal.subject}" if principal is not None else by_client_ip(request)

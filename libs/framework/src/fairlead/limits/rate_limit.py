@@ -20,11 +20,11 @@ import hashlib
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from fairlead.errors import ServiceUnavailable, TooManyRequests
 from fairlead.extension import Extension, provided
-from fairlead.limits.key import Key, by_client_ip
+from fairlead.limits.key import Key, by_client_ip, by_principal
 from fairlead.limits.memory import MemoryBackend
 from fairlead.limits.rule import Decision, Rule, SlidingWindow, TokenBucket
 from fairlead.request import Request
@@ -34,6 +34,8 @@ from fairlead.types import Middleware
 __all__ = ["Backend", "RateLimit", "Unreachable"]
 
 DIGEST_BYTES: Final = 16
+AFTER_GUARD: Final = 300
+"""Who is to be counted by account has to be known first (`fairlead.auth.Protected` has 400)."""
 
 
 class Unreachable(Exception):
@@ -58,7 +60,7 @@ class RateLimit(Extension):
     Raises ValueError for arguments that make no limit. Refuses with `TooManyRequests` (429), or `ServiceUnavailable` (503).
     """
 
-    order: ClassVar[int] = 700
+    order = 700
 
     def __init__(
         self,
@@ -79,6 +81,8 @@ class RateLimit(Extension):
             raise ValueError("algorithm is sliding_window or token_bucket, on_outage is allow or refuse")
         if burst is not None and algorithm != "token_bucket":
             raise ValueError("burst belongs to the token bucket")
+        if key is by_principal:
+            self.order = AFTER_GUARD
         self.name = name
         self.rule: Rule = TokenBucket(limit, window_s, burst) if algorithm == "token_bucket" else SlidingWindow(limit, window_s)
         self._key = key

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from fairlead.errors import ConfigurationError
 from fairlead.extension import Extension, provided
@@ -42,7 +42,7 @@ class Sessions(Extension):
     Raises `ConfigurationError` for times that make no session.
     """
 
-    order: ClassVar[int] = 600
+    order = 600
 
     def __init__(
         self,
