@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from benchmarks import environment
 from benchmarks.servers import Peer
@@ -26,6 +27,9 @@ class ServerFailed(Exception):
 class ServerProcess:
     """One server, as a context: it listens when the context is entered, and is gone when it is left."""
 
+    module = "benchmarks.servers"
+    """What is run, with the peer's name, the port and the CPU."""
+
     def __init__(self, peer: Peer, core: int) -> None:
         self.peer = peer
         self.port = _free_port()
@@ -33,8 +37,8 @@ class ServerProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the context is left
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> ServerProcess:
-        command = [str(environment.PYTHON), "-m", "benchmarks.servers", self.peer.name, str(self.port), str(self._core)]
+    def __enter__(self) -> Self:
+        command = [str(environment.PYTHON), "-m", self.module, self.peer.name, str(self.port), str(self._core)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

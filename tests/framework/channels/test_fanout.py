@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fairlead import App, Request
 from fairlead.channels import Fanout, StreamPosition
+from fairlead.channels.fanout import SLICE
 from fairlead.channels.stream import BEGINNING
 from fairlead.errors import WebsocketClosed
 from fairlead.testing import AsyncTestClient
@@ -52,6 +54,28 @@ async def test_messages_count_and_notices_coalesce() -> None:
     assert message is None
     assert notice == own
     assert notice != others
+
+
+async def test_thousands_are_sent_to_slice_by_slice() -> None:
+    """The loop does other things in between; everybody gets all messages in order, who leaves or comes meanwhile his part."""
+    fanout, mailboxes = started(), [Mailbox() for _ in range(2 * SLICE + 1)]
+    subscriptions = [fanout.subscribe(mailbox) for mailbox in mailboxes]
+    fanout.publish(at(1), "m1")
+    fanout.publish(at(2), "m2")
+    late = Mailbox()
+    fanout.subscribe(late, after=at(1))
+    assert [mailbox.texts for mailbox in (mailboxes[0], mailboxes[-1], late)] == [["m1"], [], ["m2"]]
+    subscriptions[-1].leave()
+    turns = 0
+    while mailboxes[-2].texts != ["m1", "m2"]:
+        turns += 1
+        await asyncio.sleep(0)
+    assert 3 <= turns <= 8
+    assert all(mailbox.texts == ["m1", "m2"] for mailbox in mailboxes[:-1])
+    assert mailboxes[-1].texts == []
+    fanout.publish(at(3), "m3")
+    while late.texts != ["m2", "m3"]:  # noqa: ASYNC110 - slices follow each other by the loop's turns
+        await asyncio.sleep(0)
 
 
 async def test_who_takes_nothing_more_is_left_out() -> None:

@@ -125,6 +125,13 @@ async def test_presence_without_announcements(worker: MakeWorker) -> None:
         assert [json.loads(text)["type"] for text in member.texts] == ["message"]
 
 
+async def test_a_quiet_group_is_told_from_a_dead_one(worker: MakeWorker) -> None:
+    """The number is repeated now and then."""
+    channels, member = worker(reminder_s=0.01), Member()
+    async with channels.group("a").join(member):
+        assert [(await member.next("presence"))["count"] for _ in range(4)] == [1, 1, 1, 1]
+
+
 async def test_a_worker_that_stops_takes_its_members_along(worker: MakeWorker) -> None:
     """Closed in order, they are subtracted at once."""
     here, there = worker(heartbeat_s=60), worker(heartbeat_s=60)

@@ -4,7 +4,8 @@ How this works. Publishing never waits. Each recipient is the bounded queue of o
 an `EventStream`; both write what arrives in a turn of the loop at once, and hold back what their peer does not take. A
 client whose network stalls holds up nobody but itself. When its queue is full it is closed with 1013 (an event stream
 ends); it returns, resumes from the last id that it has seen and gets the same messages from the history, in order; nothing
-was skipped behind its back. There is no task for a websocket.
+was skipped behind its back. There is no task for a websocket. Where thousands are here, a message goes to them slice by slice,
+so that nobody waits for all of them; messages that come meanwhile wait their turn.
 
 Two kinds of messages pass through:
 
@@ -19,16 +20,22 @@ ones before it).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import asyncio
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from fairlead.channels.history import History
 from fairlead.channels.publication import Publication
 from fairlead.channels.stream import StreamPosition
 from fairlead.websocket import SendQueue, Websocket
 
-GAP = "gap"
+SLICE: Final = 500
+"""So many clients are sent a message in a row, which takes some milliseconds; between two slices the loop does what else waits."""
+
+GAP: Final = "gap"
 """The kind of notice that tells a client that messages were missed (see `Fanout.interrupt`)."""
 
 
@@ -80,6 +87,7 @@ class Fanout:
         self.history = History(history_size)
         self._gap_notice = Publication(gap_notice)
         self._subscriptions: dict[Subscription, None] = {}
+        self._sending: deque[tuple[Iterator[Subscription], Publication, Hashable | None]] = deque()
 
     def __len__(self) -> int:
         """How many subscriptions there are."""
@@ -134,6 +142,24 @@ class Fanout:
         self._send(self._gap_notice, (self, GAP))
 
     def _send(self, publication: Publication, key: Hashable | None) -> None:
-        gone = [subscription for subscription in self._subscriptions if not subscription.recipient.put(publication, key)]
-        for subscription in gone:
-            self.discard(subscription)
+        if len(self._subscriptions) <= SLICE and not self._sending:
+            self._send_to(tuple(self._subscriptions), publication, key)
+            return
+        self._sending.append((iter(tuple(self._subscriptions)), publication, key))
+        if len(self._sending) == 1:
+            self._send_slice()
+
+    def _send_slice(self) -> None:
+        """To some of those who were here when it was published; the rest has its turn after what else waits for the loop."""
+        recipients, publication, key = self._sending[0]
+        part = tuple(islice(recipients, SLICE))
+        self._send_to(part, publication, key)
+        if len(part) < SLICE:
+            self._sending.popleft()
+        if self._sending:
+            asyncio.get_running_loop().call_soon(self._send_slice)
+
+    def _send_to(self, subscriptions: Iterable[Subscription], publication: Publication, key: Hashable | None) -> None:
+        for subscription in subscriptions:
+            if subscription in self._subscriptions and not subscription.recipient.put(publication, key):
+                self.discard(subscription)

@@ -49,7 +49,7 @@ class LocalGroup:
         self.name = name
         self._prefix = '{"type":"%s","group":' + msgspec.json.encode(name).decode()
         self.fanout = Fanout(gap_notice=self._prefix % "gap" + "}", history_size=history_size)
-        self.presence = Presence(tally, on_change=self._announce_count, due=due)
+        self.presence = Presence(tally, on_change=self.announce_count, due=due)
         self.holders = 0
         """How many want it to be here."""
         self.idle_since = 0.0
@@ -192,7 +192,8 @@ class LocalGroup:
         entries = await self._stream.since(position, self._max_entries * 2)
         return [publication for entry in entries if (publication := self._publication(entry)) is not None]
 
-    def _announce_count(self, count: int) -> None:
+    def announce_count(self, count: int) -> None:
+        """Tell the members here how many they are everywhere."""
         if self._announces:
             self.fanout.announce("presence", self._count_notice(count))
 

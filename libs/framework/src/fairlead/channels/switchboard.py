@@ -1,7 +1,7 @@
 """`Channels`: the named groups of an application in one worker, and the one line over which it hears of them all.
 
 How this works. Whoever joins a group holds it; a group that nobody holds any more is let go after `linger_s` (a page that is
-reloaded finds it still there). Three loops run, as one task of the worker:
+reloaded finds it still there). Some loops run, as one task of the worker:
 
 - one keeps the line up: opens it, asks for every group that is held, passes on what is heard; when anything about it fails,
   every group is stale, and after a back-off it begins anew. Each group reads on in the stream once the line has joined it.
@@ -45,7 +45,8 @@ class Channels:
       each worker keeps the last `history` of those groups that it has members of.
     - `linger_s`: how long a group without members is still followed.
     - `join_timeout_s`, `broadcast_timeout_s`: how long a backend that is away is waited for.
-    - `announces_presence`: whether members are told how many they are.
+    - `announces_presence`: whether members are told how many they are: when that changes, and every `reminder_s`, so that a client
+      can tell a quiet group from a dead connection (scripts of a page see no pings).
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Channels:
         broadcast_timeout_s: float = 5.0,
         heartbeat_s: float = 2.0,
         announces_presence: bool = True,
+        reminder_s: float = 20.0,
         backoff: Backoff | None = None,
     ) -> None:
         if not 0 < history <= max_entries:
@@ -79,6 +81,7 @@ class Channels:
         self._broadcast_timeout_s = broadcast_timeout_s
         self._heartbeat_s = heartbeat_s
         self._announces_presence = announces_presence
+        self._reminder_s = reminder_s
         self._backoff = backoff or Backoff()
         self._groups: dict[str, LocalGroup] = {}
         self._changed = asyncio.Event()
@@ -182,6 +185,8 @@ class Channels:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._stay_connected())
             group.create_task(self._count())
+            if self._announces_presence:
+                group.create_task(self._remind())
 
     async def check(self) -> None:
         """A readiness check: raises while the line is down."""
@@ -271,6 +276,12 @@ class Channels:
                 logger.debug("group %s: %s", local.name, error)
                 local.must_read_on = True
                 await asyncio.sleep(backoff.next_s())
+
+    async def _remind(self) -> None:
+        while True:
+            await asyncio.sleep(self._reminder_s)
+            for local in self._groups.values():
+                local.announce_count(local.presence.count)
 
     async def _count(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ import { AccountDialog, ProductDialog, RemovalDialog } from "./dialogs.js";
 import { Feed } from "./feed.js";
 import { describe, note } from "./log.js";
 import { Problem } from "./problem.js";
+import { showRooms } from "./rooms.js";
 import { Rows } from "./rows.js";
 import { Session } from "./session.js";
 import { Shelf } from "./shelf.js";
@@ -239,5 +240,6 @@ byId("sign-out").addEventListener("click", () => {
 });
 
 feed.start();
+showRooms(session, (reason) => accountDialog.ask(reason));
 session.restore();
 setTimeout(() => isLoaded || load(), PATIENCE_MS);

@@ -14,7 +14,7 @@ import { AUTH_URL } from "./addresses.js";
 import { Problem, request } from "./problem.js";
 
 const KEY = "fairlead.session";
-const MARGIN_MS = 10_000;
+const MARGIN_S = 10;
 const TAKEN = "There seems to be an account with this address already. Sign in with its password";
 
 export class Session extends EventTarget {
@@ -32,6 +32,11 @@ export class Session extends EventTarget {
 
   get isSignedIn() {
     return this.#email !== "";
+  }
+
+  /** Whether there is an access token that needs no refreshing. */
+  get hasToken() {
+    return this.isSignedIn && Date.now() < this.#expiresAt - MARGIN_S * 1000;
   }
 
   /** Take up what a reload left behind. */
@@ -87,7 +92,7 @@ export class Session extends EventTarget {
   /** Send a request with the access token; one that was refused as too old is sent again with a new one. */
   async send(url, options = {}) {
     const attempt = async () => {
-      const headers = { ...options.headers, Authorization: `Bearer ${await this.#token()}` };
+      const headers = { ...options.headers, Authorization: `Bearer ${await this.token()}` };
       return request(url, { ...options, headers });
     };
     try {
@@ -101,11 +106,12 @@ export class Session extends EventTarget {
     }
   }
 
-  async #token() {
+  /** An access token that is good for at least `marginS` more seconds. */
+  async token(marginS = MARGIN_S) {
     if (!this.isSignedIn) {
       throw new Problem(401, { detail: "Please sign in first" });
     }
-    if (Date.now() > this.#expiresAt - MARGIN_MS) {
+    if (Date.now() > this.#expiresAt - marginS * 1000) {
       this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
       await this.#refreshing;
     }

@@ -1,0 +1,136 @@
+"""`python -m benchmarks.broadcast`: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from benchmarks import environment
+from benchmarks.broadcast.load import Crowd
+from benchmarks.broadcast.servers import SERVERS
+from benchmarks.process import ServerFailed, ServerProcess
+from benchmarks.servers import Peer
+
+PLAIN = ("limit", "fairlead", "picows", "websockets", "aiohttp", "starlette", "sanic")
+DEFLATE = ("fairlead_deflate", "websockets_deflate", "aiohttp_deflate")
+PER_ROUND = 50
+SETTLE_S = 1.0
+
+
+class BroadcastServer(ServerProcess):
+    """A server of this package."""
+
+    module = "benchmarks.broadcast.servers"
+
+    def __init__(self, name: str, core: int) -> None:
+        super().__init__(Peer(name, name, (), (), SERVERS[name]), core)
+
+    def rss_bytes(self) -> int:
+        """Its resident memory."""
+        assert self._process is not None
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def main() -> int:
+    """Measure and print; 0 unless a server failed."""
+    arguments = _arguments()
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 100_000), hard))
+    try:
+        environment.prepare(with_more=True)
+    except subprocess.CalledProcessError:
+        print("the peers could not be installed", file=sys.stderr)
+        return 2
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if arguments.idle:
+            return runner.run(_idle(arguments.idle, cores[0]))
+        return runner.run(_broadcast(arguments.servers, arguments.subscribers, arguments.rounds, cores[0]))
+
+
+async def _broadcast(names: list[str], subscribers: int, rounds: int, core: int) -> int:
+    """Each server is started once; then they take turns, round by round."""
+    rates: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    failed = 0
+    async with AsyncExitStack() as stack:
+        crowds: dict[str, tuple[BroadcastServer, Crowd]] = {}
+        for name in names:
+            try:
+                server = stack.enter_context(BroadcastServer(name, core))
+                crowd = Crowd(server.port, compression="deflate" in name)
+                await crowd.open(subscribers + 1)
+                await crowd.broadcast(5)
+            except (ServerFailed, RuntimeError, OSError, TimeoutError) as error:
+                print(f"{name}: {error!r}", file=sys.stderr)
+                failed += 1
+                continue
+            stack.callback(crowd.close)
+            crowds[name] = server, crowd
+        for number in range(rounds):
+            order = list(crowds)
+            for name in order[number % len(order) :] + order[: number % len(order)]:
+                server, crowd = crowds[name]
+                before_s = server.cpu_s()
+                took_s = await crowd.broadcast(PER_ROUND)
+                rates.setdefault(name, []).append(PER_ROUND * subscribers / took_s)
+                cpu.setdefault(name, []).append(PER_ROUND * subscribers / max(0.01, server.cpu_s() - before_s))
+    print(f"\n{subscribers} subscribers, {rounds} rounds of {PER_ROUND} messages; medians (and slowest–fastest round)")
+    print(f"{'server':<20} {'deliveries/s':>14} {'':>20} {'per CPU second':>15}")
+    for name, values in rates.items():
+        spread = f"{min(values):,.0f}–{max(values):,.0f}"
+        print(f"{name:<20} {statistics.median(values):>14,.0f} {spread:>20} {statistics.median(cpu[name]):>15,.0f}")
+    return failed
+
+
+async def _idle(count: int, core: int) -> int:
+    """Memory for each idle connection, and the loop's lag while all of them are sent to."""
+    sizes: dict[str, float] = {}
+    lag: Any = None
+    for name in ("bare", "fairlead"):
+        with BroadcastServer(name, core) as server:
+            warm = Crowd(server.port)
+            await warm.open(200)
+            warm.close()
+            await asyncio.sleep(SETTLE_S)
+            before, crowd = server.rss_bytes(), Crowd(server.port)
+            began_s = time.perf_counter()
+            await crowd.open(count)
+            took_s = time.perf_counter() - began_s
+            await asyncio.sleep(SETTLE_S)
+            sizes[name] = (server.rss_bytes() - before) / count
+            print(f"{name:<10} {count} connections in {took_s:.1f} s, {sizes[name] / 1024:.2f} KiB each")
+            if name == "fairlead":
+                lag = json.loads(await crowd.ask("lag"))
+            crowd.close()
+    print(f"fairlead / bare: {sizes['fairlead'] / sizes['bare']:.2f}")
+    print("loop lag while broadcasting to all, ten a second: " + ", ".join(f"{name} {value:.1f}" for name, value in lag.items()))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.broadcast")
+    parser.add_argument("--subscribers", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--servers", nargs="+", default=[*PLAIN, *DEFLATE], choices=[*PLAIN, *DEFLATE])
+    parser.add_argument(
+        "--idle", type=int, nargs="?", const=10_000, help="memory of idle connections (default: 10000) and the loop's lag"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
