@@ -17,6 +17,7 @@ from fairlead.http.headers import Headers
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, text
 from fairlead.server import Server
+from fairlead.testing import AsyncTestClient, HandshakeRefused
 
 SHOP = "https://shop.example"
 
@@ -224,6 +225,56 @@ async def test_what_a_handler_decides_stays(browser: Browser) -> None:
     assert cors_headers(response) == {"access-control-allow-origin": "*"}
 
 
+async def test_an_answer_that_middleware_has_replaced(rules: dict[str, Any]) -> None:
+    """Whatever middleware does, and whenever it was registered: the answer that leaves carries the headers."""
+    app: App[Any, Any] = App("shop")
+
+    def replace(request: Request[Any, Any], response: HTTPResponse) -> HTTPResponse:
+        return text("replaced")
+
+    app.on_response(replace, priority=5)
+    cors.attach(app, **rules)
+
+    @app.get("/products")
+    async def products(request: Request[Any, Any]) -> None:
+        response = await request.respond()
+        await response.send("streamed")
+
+    async with AsyncTestClient(app) as client:
+        for path, body in (("/missing", "replaced"), ("/products", "streamed")):
+            response = await client.get(path, headers={"origin": SHOP})
+            assert (response.text, response.headers["access-control-allow-origin"]) == (body, SHOP)
+
+
+async def test_a_websocket_is_no_matter_of_cors(rules: dict[str, Any]) -> None:
+    """An origin that may read answers may not open a websocket with the user's cookies; that is a list of its own (SEC-W01)."""
+    app: App[Any, Any] = App("shop")
+    cors.attach(app, **rules)
+
+    @app.websocket("/closed")
+    async def closed(request: Request[Any, Any], ws: Any) -> None:
+        raise AssertionError("unreachable")
+
+    @app.websocket("/open", origins=[SHOP])
+    async def opened(request: Request[Any, Any], ws: Any) -> None:
+        await ws.send("welcome")
+
+    async with AsyncTestClient(app) as client:
+        with pytest.raises(HandshakeRefused) as refused:
+            async with client.websocket("/closed", origin=SHOP):
+                raise AssertionError("unreachable")
+        assert refused.value.response.status_code == 403
+        async with client.websocket("/open", origin=SHOP) as ws:
+            assert await ws.recv() == "welcome"
+
+
+@pytest.mark.parametrize("origins", [("origin", "https://evil.example"), ("Origin", "null")])
+async def test_two_origins(browser: Browser, origins: tuple[str, str]) -> None:
+    """The first field counts, and it alone is written back: a second one opens nothing."""
+    response = await browser._client.get("/products", headers=[origins, ("origin", SHOP)])
+    assert cors_headers(response) == {}
+
+
 @pytest.mark.parametrize("rules", [{}])
 async def test_closed_by_default(browser: Browser) -> None:
     """Without origins the app behaves as if this module did not exist."""
@@ -275,6 +326,10 @@ async def test_credentials_are_for_the_listed_only(browser: Browser) -> None:
         ({"origins": ["*"], "credentials": True}, "credentials need a list"),
         ({"origins": [SHOP], "methods": ["GET, PUT"]}, "no method and no header name"),
         ({"origins": [SHOP], "headers": ["X-A: 1"]}, "no method and no header name"),
+        ({"origins": [SHOP], "headers": ["*"]}, "no wildcard"),
+        ({"origins": [SHOP], "methods": ["*"]}, "no wildcard"),
+        ({"origins": [SHOP], "expose_headers": ["*"], "credentials": True}, "no wildcard"),
+        ({"origins": ["htps://shop.example"]}, "is no origin"),
         ({"origins": [SHOP], "max_age_s": -1}, "can't be negative"),
     ],
 )
@@ -284,7 +339,19 @@ def test_a_mistake_stops_the_start(rules: dict[str, Any], complaint: str) -> Non
         cors.attach(App("shop"), **rules)
 
 
-@pytest.mark.parametrize("origin", [SHOP, "http://127.0.0.1:8003", "http://[::1]:8003", "http://localhost"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        SHOP,
+        "http://127.0.0.1:8003",
+        "http://[::1]:8003",
+        "http://localhost",
+        "chrome-extension://abcdefghijklmnop",
+        "moz-extension://0192f0c1-0000-7000-8000-000000000001",
+        "capacitor://localhost",
+        "tauri://localhost:1420",
+    ],
+)
 def test_usual_origins_are_taken(origin: str) -> None:
     """Names, addresses and ports as browsers send them."""
     assert CorsPolicy([origin]).knows(origin)

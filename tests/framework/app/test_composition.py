@@ -176,3 +176,18 @@ async def test_response_middleware_may_replace() -> None:
     async with AsyncTestClient(app) as client:
         assert (await client.get("/none")).json() == {"was": 404}
         assert (await client.get("/none?raise=1")).status_code == 500
+
+
+async def test_a_stream_is_not_replaced() -> None:
+    """What a middleware returns in its place is passed over, and those after it still see the stream itself."""
+    app: App[Any, Any] = App("stream")
+    app.on_response(lambda request, response: response.headers.update({"seen": "yes"}))
+    app.on_response(lambda request, response: text("another"))
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        await (await request.respond()).send("streamed")
+
+    async with AsyncTestClient(app) as client:
+        response = await client.get("/")
+    assert (response.text, response.headers["seen"]) == ("streamed", "yes")

@@ -104,7 +104,7 @@ def run_after(middleware: Sequence[Middleware]) -> Callable[..., Awaitable[Any]]
     async def after(request: Request[Any, Any], response: Any) -> Any:
         for function in middleware:
             replacement = await result_of(function(request, response))
-            if replacement is not None:
+            if replacement is not None and not request.responded:  # a stream can be changed, and no longer replaced
                 response = respond_with(replacement)
         return response
 

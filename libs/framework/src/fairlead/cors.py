@@ -42,12 +42,15 @@ DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 SAFELISTED_METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 """Never refused by a browser after a preflight (Fetch §2.2.1), so refusing them in one would only mislead."""
 
-PREFLIGHT_PRIORITY: Final = 1000
-"""Before other middleware: a preflight carries no credentials, so whatever asks for some would refuse it."""
+PRIORITY: Final = 1000
+"""Before other middleware: a preflight carries no credentials, so whatever asks for some would refuse it. And after it on the way
+out: an answer that some middleware puts in the place of another carries the headers too."""
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_ORIGIN: Final = re.compile(r"(https?)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?").fullmatch
+_ORIGIN: Final = re.compile(
+    r"(https?|(?:chrome|moz)-extension|safari-web-extension|capacitor|ionic|tauri)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?"
+).fullmatch
 _PREFLIGHT_VARY: Final = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -66,8 +69,9 @@ def attach(
     `origins` as a browser sends them ("https://shop.example", "http://127.0.0.1:8003"), or ``("*",)`` for a public
     API. `headers` are request headers beyond the safelisted ones (name "Authorization" and "Content-Type" where pages
     send a token or JSON), `expose_headers` those of the answer that the page may read ("ETag"). `max_age_s` is how
-    long a browser may keep a preflight's answer. Raises `ConfigurationError` for an origin that no browser would ever
-    send.
+    long a browser may keep a preflight's answer. Websockets know no CORS: theirs are `WEBSOCKET_ORIGINS`, or the
+    route's `origins`. Raises `ConfigurationError` for an origin that no browser would ever send, and for "*" where it
+    is no wildcard.
     """
     if not origins:
         return
@@ -84,8 +88,8 @@ def attach(
         if not is_preflight(request):
             policy.decorate(request.headers.get("origin"), response.headers)
 
-    app.register_middleware(answer_preflight, "request", priority=PREFLIGHT_PRIORITY)
-    app.register_middleware(decorate, "response")
+    app.register_middleware(answer_preflight, "request", priority=PRIORITY)
+    app.register_middleware(decorate, "response", priority=PRIORITY)
 
 
 def is_preflight(request: Request[Any, Any]) -> bool:
@@ -117,6 +121,8 @@ class CorsPolicy:
     ) -> None:
         self.allows_any = "*" in origins
         problems = list(_problems(origins, (*methods, *headers, *expose_headers), credentials))
+        if "*" in (*methods, *headers) or ("*" in expose_headers and credentials):
+            problems.append('CORS: "*" is no wildcard for methods and headers here, list them; nor is it one with credentials')
         if max_age_s < 0:
             problems.append(f"CORS: max_age_s is {max_age_s}, a time can't be negative")
         if problems:
@@ -196,9 +202,10 @@ def _problems(origins: Sequence[str], tokens: Sequence[str], credentials: bool) 
 
 
 def is_origin(text: str) -> bool:
-    """Whether `text` is an origin as a browser sends it (RFC 6454 §6.2): lower case, without the default port."""
+    """Whether `text` is an origin as a browser sends it (RFC 6454 §6.2): lower case, without the default port. Pages of
+    extensions and of the usual shells for apps have schemes of their own."""
     match = _ORIGIN(text)
     if match is None:
         return False
     scheme, port = match.groups()
-    return port is None or (int(port) != DEFAULT_PORTS[scheme] and int(port) <= 65535)
+    return port is None or (int(port) != DEFAULT_PORTS.get(scheme) and int(port) <= 65535)
