@@ -9,18 +9,13 @@ import ssl
 import tempfile
 import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.chaos.load import Connection, Load
 from tests.chaos.process import Prober
 from tests.chaos.rooms import run_rooms
 from tests.chaos.table import Row, Setting, event, failures_of, service_under, shown
+from tests.framework.server.authority import Authority
 
 HEALTHY_S = 10.2
 """A worker that dies sooner after its start counts towards a crash loop."""
@@ -174,17 +169,18 @@ async def oom(setting: Setting) -> Row:
 @event
 async def certificate(setting: Setting) -> Row:
     """A renewed certificate, and SIGHUP, under TLS load."""
-    row, trusting = Row("new certificate, SIGHUP"), ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    row, authority = Row("new certificate, SIGHUP"), Authority()
+    trusting = authority.client()
+    trusting.check_hostname = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        before = _write_certificate(folder)
+        before = authority.issue(folder, "localhost")
         async with service_under(setting, tls_directories=folder, tls_reload_interval=0) as service:
             await service.ready()
             prober, load = Prober(service.management_port), Load(service.port, tls=trusting).start()
             await load.until(setting.requests // 50)
             row.require(await _shown_by(service.port, trusting) == before, "not the certificate that was there")
-            after = _write_certificate(folder)
+            after = authority.issue(folder, "localhost")
             service.signal(signal.SIGHUP)
             await service.event("rolling restart is complete")
             row.require(await _shown_by(service.port, trusting) == after, "still the certificate of before")
@@ -198,23 +194,11 @@ async def certificate(setting: Setting) -> Row:
     return row
 
 
-async def _shown_by(port: int, tls: ssl.SSLContext) -> bytes:
+async def _shown_by(port: int, tls: ssl.SSLContext) -> int:
+    """The serial number of the certificate."""
     connection = await Connection.open(port, tls)
     connection.close()
     return connection.certificate
-
-
-def _write_certificate(folder: Path) -> bytes:
-    """A new certificate of its own issue, under the names that a Kubernetes secret has; the certificate in DER."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "chaos")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
-    signed = builder.sign(key, hashes.SHA256())
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "tls.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    (folder / "tls.crt").write_bytes(signed.public_bytes(pem))
-    return signed.public_bytes(serialization.Encoding.DER)
 
 
 @event

@@ -273,3 +273,23 @@ def loggers() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
+
+
+class Operator:
+    """`fairlead status|reload|scale|stop` in processes of their own."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+
+    async def __call__(self, *words: str) -> tuple[int, str]:
+        """Exit status and what was printed."""
+        command = (sys.executable, "-m", "fairlead", *words, "--socket", str(self.socket))
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        printed, complaint = await process.communicate()
+        return process.returncode or 0, (printed + complaint).decode().strip()
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    """For the service that is started with this socket."""
+    return Operator(tmp_path / "m.sock")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from fairlead.management.app import CAUSE
+from fairlead.workers.plan import Plan
+from fairlead.workers.signals import SignalInbox
+from fairlead.workers.single import NO_RELOAD, NO_SCALE, SingleFleet, Warden
+from tests.framework.server.authority import Authority
+from tests.framework.workers.conftest import Operator
 
 
 async def test_it_serves_and_drains(start: Any) -> None:
@@ -118,8 +129,57 @@ async def test_sighup_is_explained(start: Any) -> None:
     """K5: there is nobody who could take over."""
     service = await (await start("--single-process")).ready()
     service.signal(signal.SIGHUP)
-    await service.event("a single process has no rolling restart")
+    await service.event(f"nothing is reloaded: {NO_RELOAD}")
     assert await service.get("/") == (200, "hello")
+
+
+async def test_it_is_operated_like_any_other(start: Any, operator: Operator) -> None:
+    """K1, K5: the same socket, status, probes and stop; what takes workers is refused with a word on what to do instead."""
+    service = await (await start("--single-process", FAIRLEAD_MANAGEMENT_SOCKET=str(operator.socket))).ready()
+    status, said = await operator("status")
+    assert (status, str(service.process.pid) in said) == (0, True)
+    assert await operator("scale", "2") == (1, NO_SCALE)
+    assert await operator("reload") == (1, NO_RELOAD)
+    slow = await service.connect("/slow/0.5")
+    assert (await operator("stop"))[0] == 0
+    assert await slow.answer() == (200, "slow and whole")
+    assert await service.exit_status() == 0
+    assert len(service.find("service is draining")) == 1
+    assert not operator.socket.exists()
+
+
+async def test_a_signal_after_the_command_to_stop() -> None:
+    """K2: one drain, however often it is asked for."""
+    fleet = SingleFleet(Plan("shop:app"))
+    fleet.is_draining = True
+    warden = Warden(Plan("shop:app"), fleet, SignalInbox(), pytest.fail, listener=socket.socket(), commands=None)
+    assert await warden.stop("again") == ""
+    warden._listener.close()
+
+
+async def test_certificates_are_renewed_by_command(start: Any, operator: Operator, tmp_path: Path) -> None:
+    """K5: what a single process can reload, it does: on SIGHUP and by command."""
+    authority, folder = Authority(), tmp_path / "certificate"
+    authority.issue(folder, "localhost")
+    environment = {"FAIRLEAD_TLS_DIRECTORIES": str(folder), "FAIRLEAD_TLS_RELOAD_INTERVAL": "0"}
+    environment |= {"FAIRLEAD_MANAGEMENT_SOCKET": str(operator.socket)}
+    service = await (await start("--single-process", **environment)).ready()
+    assert await operator("reload") == (0, "done")
+    assert (await service.event("certificates are loaded anew"))["cause"] == CAUSE
+    authority.issue(folder, "localhost")
+    service.signal(signal.SIGHUP)
+    assert (await service.event("certificates are loaded anew", cause="SIGHUP"))["renewed"] == 1
+
+
+async def test_systemd_hears_of_it(start: Any, tmp_path: Path) -> None:
+    """K3: `Type=notify` works without a supervisor, too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        service = await (await start("--single-process", NOTIFY_SOCKET=str(tmp_path / "notify"))).ready()
+        service.process.terminate()
+        assert await service.exit_status() == 0
+        assert systemd.recv(100) == f"READY=1\nMAINPID={service.process.pid}".encode()
+        assert systemd.recv(100) == b"STOPPING=1"
 
 
 async def test_listeners_run_in_sanics_order(start: Any) -> None:

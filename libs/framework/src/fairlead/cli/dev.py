@@ -4,8 +4,8 @@ How this works. It is `fairlead serve` with one worker, debug mode and readable 
 restart when a source file changes. The supervisor and its worker are those of production, so a change that does not even
 import leaves the last good worker serving, with the error in the log, and the next change is tried again.
 
-Files are watched through the `watchfiles` library where it is installed (`pip install watchfiles`: events of the kernel),
-else by looking at their times twice a second.
+Files are watched through the `watchfiles` library where it is installed (`fairlead[dev]`: events of the kernel), else by
+looking at their times twice a second.
 
 A worker has no terminal. For a debugger: `fairlead serve --single-process --debug MODULE:NAME`.
 """
@@ -85,12 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
 async def changes(folders: list[Path]) -> AsyncIterator[set[str]]:
     """The source files that have changed, come or gone, each time that some have."""
     try:
-        from watchfiles import awatch  # type: ignore[import-not-found,unused-ignore]
+        from watchfiles import awatch
     except ImportError:
         async for changed in _polled(folders):
             yield changed
         return
-    async for events in awatch(*folders, watch_filter=lambda _, path: _is_source(path), raise_interrupt=False):
+    tops = [folder.resolve() for folder in folders]
+    async for events in awatch(*tops, watch_filter=lambda _, path: _is_source_below(tops, path)):
         yield {path for _, path in events}
 
 
@@ -114,15 +115,21 @@ async def _polled(folders: list[Path]) -> AsyncIterator[set[str]]:
 
 def _times(folders: list[Path]) -> Iterator[tuple[str, int]]:
     for top in folders:
-        for folder, below, files in os.walk(top):
-            below[:] = [name for name in below if not (name.startswith(".") or name in SKIPPED)]
+        for folder, below, files in os.walk(top.resolve()):
+            below[:] = [name for name in below if not _is_skipped(name)]
             for name in files:
-                path = os.path.join(folder, name)
-                if _is_source(path):
+                if Path(name).suffix in SUFFIXES:
+                    path = os.path.join(folder, name)
                     with suppress(OSError):
                         yield path, os.stat(path).st_mtime_ns
 
 
-def _is_source(path: str) -> bool:
-    parts = Path(path)
-    return parts.suffix in SUFFIXES and SKIPPED.isdisjoint(parts.parts)
+def _is_source_below(tops: list[Path], path: str) -> bool:
+    """What lies above the watched folders, a hidden folder perhaps, doesn't matter."""
+    found = Path(path)
+    inner = next((found.relative_to(top) for top in tops if found.is_relative_to(top)), found)
+    return inner.suffix in SUFFIXES and not any(map(_is_skipped, inner.parts[:-1]))
+
+
+def _is_skipped(folder: str) -> bool:
+    return folder.startswith(".") or folder in SKIPPED

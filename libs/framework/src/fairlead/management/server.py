@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fairlead.http.limits import Limits
 from fairlead.management.app import build_management_app
 from fairlead.management.fleet import Fleet, Operator
+from fairlead.management.private_socket import close_private_socket
 from fairlead.server import Server
 
-__all__ = ["serve_management"]
+__all__ = ["serve_management", "serve_operations"]
 
 LIMITS = Limits(max_body_bytes=0, max_connections=100, keep_alive_timeout_s=30.0, response_timeout_s=10.0)
 
@@ -38,3 +39,16 @@ async def serve_management(fleet: Fleet, listener: socket.socket, operator: Oper
     finally:
         await server.drain(asyncio.get_running_loop().time() + LAST_ANSWERS_S)
         listener.close()
+
+
+@asynccontextmanager
+async def serve_operations(
+    fleet: Fleet, operator: Operator, listener: socket.socket, commands: socket.socket | None
+) -> AsyncIterator[None]:
+    """Probes and metrics on the port; on the private socket, where there is one, commands too. Its file is removed at the end."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serve_management(fleet, listener))
+        if commands is not None:
+            stack.callback(close_private_socket, commands)
+            await stack.enter_async_context(serve_management(fleet, commands.dup(), operator))
+        yield

@@ -94,6 +94,11 @@ class Service:
             self._watchdog = Watchdog(self.app.config.BLOCKED_LOOP_THRESHOLD)
             self._watchdog.start()
 
+    @property
+    def has_certificates(self) -> bool:
+        """Whether it serves TLS."""
+        return self._certificates is not None
+
     def reload_certificates(self) -> int:
         """Load renewed certificates now, without waiting for the next look at their files; how many were loaded."""
         return self._certificates.reload() if self._certificates is not None else 0

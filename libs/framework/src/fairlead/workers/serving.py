@@ -25,8 +25,8 @@ from fairlead.app import App
 from fairlead.config import Config
 from fairlead.errors import ConfigurationError
 from fairlead.management.fleet import Fleet, Operator
-from fairlead.management.private_socket import SocketError, close_private_socket, open_private_socket, socket_path
-from fairlead.management.server import serve_management
+from fairlead.management.private_socket import SocketError, open_private_socket, socket_path
+from fairlead.management.server import serve_operations
 from fairlead.telemetry.logging import LogStream
 from fairlead.workers.banner import announce
 from fairlead.workers.cgroup import WorkerCount, count_workers
@@ -91,7 +91,7 @@ def _serve_app(app: App[Any, Any], options: dict[str, Any], signals: SignalInbox
         )
     plan = _plan(app.name, app.config, WorkerCount(1, "an App object is served by its own process"), options)
     stream = configure_logs(app.config, app.name, log_config=app.log_config)
-    return _run_single(plan, lambda: app, stream, signals)
+    return _run_single(plan, app.config, lambda: app, stream, signals)
 
 
 def _serve_target(
@@ -102,7 +102,7 @@ def _serve_target(
     stream = configure_logs(config, service_name(target))
     if config.SINGLE_PROCESS:
         plan = _plan(target, config, WorkerCount(1, "single process"), options)
-        return _run_single(plan, partial(_load, target, options), stream, signals)
+        return _run_single(plan, config, partial(_load, target, options), stream, signals)
     plan = _plan(target, config, count_workers(config.WORKERS, fast=fast), options)
     signals.install(signal.SIGCHLD)
     with open_listener(plan.management_host, plan.management_port, purpose="management") as listener:
@@ -111,12 +111,8 @@ def _serve_target(
         @asynccontextmanager
         async def manage(fleet: Fleet, operator: Operator) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(serve_management(fleet, listener))
                 commands = _private_socket(config, listener)
-                if commands is not None:
-                    stack.callback(close_private_socket, commands)
-                    copy = commands.dup()
-                    await stack.enter_async_context(serve_management(fleet, copy, operator))
+                await stack.enter_async_context(serve_operations(fleet, operator, listener, commands))
                 for companion in companions:
                     await stack.enter_async_context(companion(operator))
                 yield
@@ -147,7 +143,7 @@ def _private_socket(config: Config, management: socket.socket) -> socket.socket 
         return None
 
 
-def _run_single(plan: Plan, load: Callable[[], App[Any, Any]], stream: LogStream, signals: SignalInbox) -> int:
+def _run_single(plan: Plan, config: Config, load: Callable[[], App[Any, Any]], stream: LogStream, signals: SignalInbox) -> int:
     with (
         open_listener(plan.host, plan.port, plan.backlog) as listener,
         open_listener(plan.management_host, plan.management_port, purpose="management") as management,
@@ -160,7 +156,15 @@ def _run_single(plan: Plan, load: Callable[[], App[Any, Any]], stream: LogStream
             address=address_of(listener),
             management=address_of(management),
         )
-        process = SingleProcess(plan, signals, stream, listener=listener, management=management, announce=show)
+        process = SingleProcess(
+            plan,
+            signals,
+            stream,
+            listener=listener,
+            management=management,
+            commands=_private_socket(config, management),
+            announce=show,
+        )
         try:
             process.run(load)
         except ConfigurationError:

@@ -2,8 +2,9 @@
 
 How this works. The warden has a loop of its own and never runs the service's code, so nothing that a service does can
 block it, but the GIL. It serves the management port, where `/livez` fails once the main loop has been silent for too
-long; it receives the signals, tells the main loop to drain, and ends the process when that is not done in time, or at a
-second signal. Nobody replaces a blocked loop here, and no crash is survived: that takes a supervisor.
+long, and the management socket; it receives the signals, tells the main loop to drain, and ends the process when that is
+not done in time, or at a second signal. Nobody replaces a blocked loop here, and no crash is survived: that takes a
+supervisor. A reload is one of certificates, and refused where there are none.
 
 Signals reach Python in the main thread, between two of its instructions; the handler only hands them to the warden.
 """
@@ -22,12 +23,13 @@ from typing import Any
 
 from fairlead.app import App
 from fairlead.management.fleet import FleetStatus, WorkerStatus
-from fairlead.management.server import serve_management
+from fairlead.management.server import serve_operations
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import Snapshot, registry
 from fairlead.workers.configuration import configure_app_logs
 from fairlead.workers.loop import describe_loop, new_event_loop
 from fairlead.workers.messages import Beat, Changed, WorkerState
+from fairlead.workers.notification import notify
 from fairlead.workers.plan import Plan
 from fairlead.workers.service import CLEANUP_S, Service
 from fairlead.workers.signals import SignalInbox, Wish, Wishes
@@ -77,19 +79,32 @@ class SingleFleet:
         return registry.snapshot()
 
 
+NO_RELOAD = "a single process can't be replaced while it serves: stop it and start it again"
+NO_SCALE = "a single process has no workers: serve with a supervisor (FAIRLEAD_SINGLE_PROCESS=false)"
+
+
 class Warden:
-    """The second thread. `start` returns when the management port is served; `stop` ends it."""
+    """The second thread, and the operator. `start` returns when the management port is served; `stop_watching` ends it."""
 
     def __init__(
-        self, plan: Plan, fleet: SingleFleet, signals: SignalInbox, listener: socket.socket, leave: Callable[..., object]
+        self,
+        plan: Plan,
+        fleet: SingleFleet,
+        signals: SignalInbox,
+        leave: Callable[..., object],
+        *,
+        listener: socket.socket,
+        commands: socket.socket | None,
     ) -> None:
         self._plan = plan
         self._fleet = fleet
         self._signals = signals
         self._listener = listener
+        self._commands = commands
         self._leave = leave
         self._wishes = Wishes()
         self._drain: Callable[[float], object] | None = None
+        self._reload_certificates: Callable[[], int] | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._is_up = threading.Event()
@@ -100,11 +115,15 @@ class Warden:
         self._thread.start()
         self._is_up.wait()
 
-    def watch(self, drain: Callable[[float], object]) -> None:
-        """From now on there is something to lose: `drain(deadline_s)` is called, in the warden's thread, to stop."""
-        self._drain = drain
+    def watch(self, drain: Callable[[float], object], reload_certificates: Callable[[], int] | None) -> None:
+        """From now on there is something to lose: `drain(deadline_s)` is called, in the warden's thread, to stop.
 
-    def stop(self) -> None:
+        `reload_certificates` is called there too, and says how many it has loaded; None without TLS.
+        """
+        self._drain = drain
+        self._reload_certificates = reload_certificates
+
+    def stop_watching(self) -> None:
         """Watch no more; the management port is closed."""
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
@@ -117,27 +136,52 @@ class Warden:
 
     async def _watch(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        async with serve_management(self._fleet, self._listener):
+        async with serve_operations(self._fleet, self, self._listener, self._commands):
             self._signals.attach(self._loop, self._signalled)
             self._is_up.set()
             await self._stopping.wait()
 
+    # what an operator may wish
+
+    async def reload(self, cause: str) -> str:
+        """Load renewed certificates; there is no worker to replace."""
+        if self._reload_certificates is None:
+            return NO_RELOAD
+        logger.info("certificates are loaded anew", extra={"renewed": self._reload_certificates(), "cause": cause})
+        return ""
+
+    async def scale(self, count: int, cause: str) -> str:
+        """Always refused."""
+        return NO_SCALE
+
+    async def stop(self, cause: str) -> str:
+        """Begin to drain, as at SIGTERM."""
+        self._begin_drain(cause)
+        return ""
+
     def _signalled(self, number: signal.Signals) -> None:
         wish = self._wishes.judge(number)
         if wish is Wish.STOP:
-            self._begin_drain(number)
+            self._begin_drain(number.name)
         elif wish is Wish.FORCE:
             logger.warning("service is stopped by force", extra={"cause": number.name})
             self._leave(1)
         elif wish is Wish.RELOAD:
-            logger.warning("a single process has no rolling restart", extra={"cause": number.name})
+            self._reloading = self._loop.create_task(self._reload_when_signalled(number.name))
 
-    def _begin_drain(self, number: signal.Signals) -> None:
+    async def _reload_when_signalled(self, cause: str) -> None:
+        if problem := await self.reload(cause):
+            logger.warning("nothing is reloaded: %s", problem, extra={"cause": cause})
+
+    def _begin_drain(self, cause: str) -> None:
+        if self._fleet.is_draining:
+            return
         plan = self._plan
         self._fleet.is_draining = True
+        notify("STOPPING=1")
         delay_s = plan.drain_delay_s if self._fleet.state is WorkerState.READY else 0.0
         timeout_s = plan.graceful_shutdown_timeout_s
-        logger.info("service is draining", extra={"cause": number.name, "delay_s": delay_s, "timeout_s": timeout_s})
+        logger.info("service is draining", extra={"cause": cause, "delay_s": delay_s, "timeout_s": timeout_s})
         if self._drain is None:  # the target is being imported
             self._leave()
             return
@@ -161,6 +205,7 @@ class SingleProcess:
         *,
         listener: socket.socket,
         management: socket.socket,
+        commands: socket.socket | None,
         announce: Callable[[Changed], object],
     ) -> None:
         self._plan = plan
@@ -168,7 +213,7 @@ class SingleProcess:
         self._listener = listener
         self._announce = announce
         self._fleet = SingleFleet(plan)
-        self._warden = Warden(plan, self._fleet, signals, management, self._leave)
+        self._warden = Warden(plan, self._fleet, signals, self._leave, listener=management, commands=commands)
         self._deadline_s = 0.0
 
     def run(self, load: Callable[[], App[Any, Any]]) -> None:
@@ -179,7 +224,7 @@ class SingleProcess:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(self._serve(app))
         finally:
-            self._warden.stop()
+            self._warden.stop_watching()
 
     async def _serve(self, app: App[Any, Any]) -> None:
         loop, asked = asyncio.get_running_loop(), asyncio.Event()
@@ -188,15 +233,16 @@ class SingleProcess:
             self._deadline_s = deadline_s
             loop.call_soon_threadsafe(asked.set)
 
-        self._warden.watch(drain)
         self._stream = configure_app_logs(self._stream, app)
         service = Service(app, [self._listener], self._stream)
+        self._warden.watch(drain, service.reload_certificates if service.has_certificates else None)
         app.finalise()
         await app.lifecycle.run("main_process_start", app)
         if await service.start_unless(asked):
             self._fleet.ready(app.name, service.beat())
             await app.lifecycle.run("main_process_ready", app)
             self._announce(Changed(WorkerState.READY, name=app.name, debug=app.debug, loop=describe_loop(loop)))
+            notify("READY=1", f"MAINPID={os.getpid()}")
             beside = [asyncio.create_task(self._beat(service)), asyncio.create_task(service.keep_checking())]
             await asked.wait()
             self._fleet.state = WorkerState.DRAINING
