@@ -137,6 +137,30 @@ class Operator:
         self.wishes.append("stop")
         return ""
 
+    async def inspect(self, worker: int, seconds: float, format: str) -> tuple[str, str]:
+        """Says what it was asked for; there is no worker 9."""
+        return ("no such worker", "") if worker == 9 else ("", f"{worker} {seconds} {format}")
+
+
+async def test_a_worker_can_be_looked_into(fleet: Fleet) -> None:
+    """Issue 6: dumps and profiles, for who may command only; bad arguments are refused before a worker is asked."""
+    async with AsyncTestClient(build_management_app(fleet, Operator())) as client:
+        answers = [
+            (response.status_code, response.text.strip())
+            for target in ("/dump", "/dump?worker=9", "/dump?worker=x", "/profile?worker=1&seconds=2.5&format=html")
+            for response in [await client.post(target)]
+        ]
+        for target in ("/profile?seconds=61", "/profile?seconds=0", "/profile?seconds=1e1", "/profile?format=svg"):
+            assert (await client.post(target)).status_code == 400
+    assert answers == [
+        (200, "0 0.0 text"),
+        (409, "no such worker"),
+        (400, "worker=N says which"),
+        (200, "1 2.5 html"),
+    ]
+    async with AsyncTestClient(build_management_app(fleet)) as client:
+        assert (await client.post("/profile")).status_code == 404
+
 
 async def test_commands_are_answered_with_their_outcome(fleet: Fleet) -> None:
     """K5: 200 when it was done, 409 with the cause when not, 400 for what can't be meant; a GET changes nothing."""

@@ -86,3 +86,31 @@ async def test_a_worker_is_recycled_after_its_requests(start: Any) -> None:
     await service.event("worker has stopped", worker_pid=before)
     assert await service.get("/pid") == (200, str(service.worker_pid()))
     assert os.path.exists(f"/proc/{service.worker_pid()}")
+
+
+async def test_a_dump_shows_threads_and_tasks(start: Any, operator: Operator) -> None:
+    """Issue 6: what every thread does and where every task waits, the handler of a slow request among them."""
+    service = await (await start("--workers", "1", FAIRLEAD_MANAGEMENT_SOCKET=str(operator.socket))).ready()
+    slow = await service.connect("/slow/30")
+    await service.in_flight(1)
+    status, said = await operator("dump")
+    assert status == 0
+    assert "thread MainThread" in said
+    assert "in slow" in said
+    assert (await operator("dump", "--worker", "7"))[0] == 1
+    slow.close()
+
+
+async def test_a_profile_shows_where_time_goes(start: Any, operator: Operator, tmp_path: Path) -> None:
+    """Issue 6: the handler that keeps the loop busy is in the profile; one at a time; as text or as a page."""
+    service = await (await start("--workers", "1", FAIRLEAD_MANAGEMENT_SOCKET=str(operator.socket))).ready()
+    profile = asyncio.create_task(operator("profile", "--seconds", "3", "--html", str(tmp_path / "profile.html")))
+    second = (1, "")
+    while not profile.done():
+        await service.get("/block/0.2")
+        if "already" not in second[1]:
+            second = await operator("profile", "--seconds", "0.1")
+    assert await profile == (0, f"written to {tmp_path / 'profile.html'}")
+    assert "block" in (tmp_path / "profile.html").read_text()
+    assert await operator("profile", "--seconds", "0.2") != second
+    assert (await operator("profile", "--seconds", "1000"))[0] == 1

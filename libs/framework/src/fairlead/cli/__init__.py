@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "reload": "replace the workers of a running service, one after the other, without a gap",
     "scale": "change the number of workers of a running service",
     "stop": "let a running service finish its work and end",
+    "dump": "show the threads and tasks of a worker of a running service",
+    "profile": "show where a worker of a running service spends its time",
     "check": "import an application and look for mistakes, without serving it",
     "routes": "list the routes of an application",
     "exec": "run a command of the application's own",

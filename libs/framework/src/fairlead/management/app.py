@@ -6,6 +6,7 @@ answer is a line of text: 200 when it has been carried out, 409 with the cause w
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,10 +19,14 @@ from fairlead.management.probes import PROBES, Probe, Verdict
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, raw
 from fairlead.response import text as plain
+from fairlead.telemetry.inspection import MAX_PROFILE_S
 from fairlead.telemetry.metrics import merge, negotiate, render
 from fairlead.types import Handler
 
 __all__ = ["build_management_app"]
+
+_SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?").fullmatch
+_WORKER = re.compile(r"[0-9]{1,4}").fullmatch
 
 CAUSE = "asked for over the management socket"
 
@@ -31,9 +36,12 @@ _NEVER_STORED = {"cache-control": "no-store"}
 def build_management_app(fleet: Fleet, operator: Operator | None = None) -> App[Config, object]:
     """`/startupz`, `/livez` and `/readyz`: 200 or 503 with a word, or JSON in detail (`?verbose`); `/metrics`.
 
-    With an operator also `POST /reload`, `POST /scale?workers=N` and `POST /stop`.
+    With an operator also `POST /reload`, `POST /scale?workers=N` and `POST /stop`, and what shows a worker's inside:
+    `POST /dump?worker=N`, `POST /profile?worker=N&seconds=S&format=text|html`.
     """
-    app: App[Config, object] = App("management", {"FALLBACK_ERROR_FORMAT": "text", "ACCESS_LOG": False})
+    app: App[Config, object] = App(
+        "management", {"FALLBACK_ERROR_FORMAT": "text", "ACCESS_LOG": False, "RESPONSE_TIMEOUT": MAX_PROFILE_S * 2}
+    )
     for name, probe in PROBES.items():
         app.add_route(_handler(fleet, probe), f"/{name}", methods=("GET", "HEAD"), name=name)
 
@@ -64,6 +72,28 @@ def _add_commands(app: App[Config, object], operator: Operator) -> None:
     @app.post("/stop")
     async def stop(request: Request[Any, Any]) -> HTTPResponse:
         return _outcome(await operator.stop(CAUSE))
+
+    @app.post("/dump")
+    async def dump(request: Request[Any, Any]) -> HTTPResponse:
+        return await _inspected(operator, request, 0.0)
+
+    @app.post("/profile")
+    async def profile(request: Request[Any, Any]) -> HTTPResponse:
+        seconds = request.get_args().get("seconds", "5")
+        if not _SECONDS(seconds) or not 0 < float(seconds) <= MAX_PROFILE_S:
+            return plain(f"seconds=S says how long, up to {MAX_PROFILE_S:.0f}\n", 400)
+        return await _inspected(operator, request, float(seconds))
+
+
+async def _inspected(operator: Operator, request: Request[Any, Any], seconds: float) -> HTTPResponse:
+    arguments = request.get_args()
+    worker, format = arguments.get("worker", "0"), arguments.get("format", "text")
+    if not _WORKER(worker):
+        return plain("worker=N says which\n", 400)
+    if format not in ("text", "html"):
+        return plain("format is text or html\n", 400)
+    problem, text = await operator.inspect(int(worker), seconds, "html" if format == "html" else "text")
+    return _outcome(problem) if problem else plain(text, 200, _NEVER_STORED)
 
 
 def _outcome(problem: str) -> HTTPResponse:

@@ -6,7 +6,7 @@ asked. So the same management app serves a supervisor with many workers and a si
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -70,4 +70,11 @@ class Operator(Protocol):
 
     async def stop(self, cause: str) -> str:
         """Begin to drain; that is what is waited for, not the end."""
+        ...
+
+    async def inspect(self, worker: int, seconds: float, format: Literal["text", "html"]) -> tuple[str, str]:
+        """What the worker in a slot is doing: a dump of threads and tasks for 0 seconds, else a profile of that time.
+
+        Returns why there is none, or "" and the text.
+        """
         ...

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.telemetry.metrics import Aggregate, Snapshot
-from fairlead.workers.messages import Changed, Metrics, WorkerState
+from fairlead.workers.messages import Changed, Inspect, Inspected, Metrics, WorkerState
 from fairlead.workers.plan import Plan
 from fairlead.workers.process import WorkerProcess
 from fairlead.workers.slot import GiveUp, Slot
@@ -21,6 +22,9 @@ logger = logging.getLogger("fairlead.workers")
 METRICS_WAIT_S = 1.0
 """How long `/metrics` waits for the workers' answers; a blocked one then counts with its last snapshot."""
 
+
+INSPECTION_WAIT_S = 5.0
+"""Beyond the time that a profile takes by itself."""
 
 OUT_OF_MEMORY_AGAIN_S = 600.0
 """Two such deaths within this are no accident."""
@@ -36,6 +40,7 @@ class WorkerFleet:
         self._aggregate = Aggregate()
         self._serial = 0
         self._answers: dict[int, asyncio.Future[None]] = {}
+        self._inspections: dict[int, asyncio.Future[Inspected]] = {}
         self._retiring: dict[WorkerProcess, asyncio.Task[str]] = {}
         self._memory_is_short = memory_is_short
         self._out_of_memory_s: float | None = None
@@ -68,6 +73,23 @@ class WorkerFleet:
             del self._answers[serial]
         return self._aggregate.merged()
 
+    async def inspect(self, index: int, seconds: float, format: Literal["text", "html"]) -> tuple[str, str]:
+        """A dump (0 seconds) or a profile of the worker in a slot: the problem, or "" and the text."""
+        worker = next((slot.worker for slot in self.slots if slot.index == index), None)
+        self._serial += 1
+        question = Inspect(self._serial, seconds, format)
+        answered = self._inspections[question.serial] = asyncio.get_running_loop().create_future()
+        try:
+            if worker is None or not worker.ask_to_inspect(question):
+                return f"there is no worker {index} that could answer", ""
+            async with asyncio.timeout(seconds + INSPECTION_WAIT_S):
+                answer = await answered
+        except TimeoutError:
+            return "the worker does not answer: its loop is blocked, and its log says by what", ""
+        finally:
+            del self._inspections[question.serial]
+        return answer.problem, answer.text
+
     # --- what workers say --------------------------------------------------------------------------------------------
 
     def metrics_arrived(self, worker: WorkerProcess, metrics: Metrics) -> None:
@@ -76,6 +98,12 @@ class WorkerFleet:
         answer = self._answers.get(metrics.serial)
         if answer is not None and not answer.done():
             answer.set_result(None)
+
+    def inspected(self, answer: Inspected) -> None:
+        """Give an operator what a worker has to say."""
+        asked = self._inspections.get(answer.serial)
+        if asked is not None and not asked.done():
+            asked.set_result(answer)
 
     def retirement_asked(self, worker: WorkerProcess, cause: str) -> None:
         """Replace a worker at its own wish, without a gap."""

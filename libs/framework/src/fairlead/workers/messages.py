@@ -8,7 +8,7 @@ can be passed down without being restarted.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -20,6 +20,8 @@ __all__ = [
     "Drain",
     "FromSupervisor",
     "FromWorker",
+    "Inspect",
+    "Inspected",
     "Metrics",
     "Retire",
     "WorkerSpec",
@@ -72,6 +74,15 @@ class CollectMetrics(Struct, frozen=True, tag="collect-metrics"):
     serial: int
 
 
+class Inspect(Struct, frozen=True, tag="inspect"):
+    """Answer with `Inspected` of the same `serial`: a dump of threads and tasks, or a profile of `seconds`."""
+
+    serial: int
+    seconds: float = 0.0
+    """0: a dump."""
+    format: Literal["text", "html"] = "text"
+
+
 class Changed(Struct, frozen=True, tag="state"):
     """The worker has reached a state. `name`, `debug` and `loop` describe the app once it is ready."""
 
@@ -103,11 +114,20 @@ class Metrics(Struct, frozen=True, tag="metrics"):
     serial: int = 0
 
 
+class Inspected(Struct, frozen=True, tag="inspected"):
+    """What an operator has asked a worker for."""
+
+    serial: int
+    text: str = ""
+    problem: str = ""
+    """Why there is no text."""
+
+
 class Retire(Struct, frozen=True, tag="retire"):
     """The worker asks to be replaced, without a gap: start a new one, then drain me."""
 
     cause: str
 
 
-FromSupervisor: TypeAlias = WorkerSpec | Drain | CollectMetrics
-FromWorker: TypeAlias = Changed | Beat | Metrics | Retire
+FromSupervisor: TypeAlias = WorkerSpec | Drain | CollectMetrics | Inspect
+FromWorker: TypeAlias = Changed | Beat | Metrics | Inspected | Retire

@@ -39,6 +39,8 @@ from fairlead.workers.messages import (
     CollectMetrics,
     Drain,
     FromWorker,
+    Inspect,
+    Inspected,
     Metrics,
     Retire,
     WorkerSpec,
@@ -74,6 +76,8 @@ class WorkerObserver(Protocol):
     """Who hears of a worker's metrics, wishes and end."""
 
     def metrics_arrived(self, worker: WorkerProcess, metrics: Metrics) -> object: ...
+
+    def inspected(self, answer: Inspected) -> object: ...
     def retirement_asked(self, worker: WorkerProcess, cause: str) -> object: ...
     def worker_ended(self, worker: WorkerProcess) -> object: ...
 
@@ -165,6 +169,13 @@ class WorkerProcess:
         self._send(CollectMetrics(serial))
         return True
 
+    def ask_to_inspect(self, question: Inspect) -> bool:
+        """Ask for a dump or a profile; it arrives at the observer. False when this worker can't answer."""
+        if self.state not in (WorkerState.READY, WorkerState.DRAINING):
+            return False
+        self._send(question)
+        return True
+
     # --- spawning ----------------------------------------------------------------------------------------------------
 
     def _spawn(self, channel: socket.socket) -> subprocess.Popen[bytes]:
@@ -201,6 +212,8 @@ class WorkerProcess:
             self.last_beat = message
             self.last_sign_s = time.monotonic()
             self._set_guard()
+        elif isinstance(message, Inspected):
+            self._observer.inspected(message)
         elif isinstance(message, Metrics):
             self._observer.metrics_arrived(self, message)
         elif isinstance(message, Retire):
@@ -267,7 +280,7 @@ class WorkerProcess:
         """Only ever to our own child, and never after its burial: `Popen` knows."""
         self._process.send_signal(number)
 
-    def _send(self, message: Drain | CollectMetrics) -> None:
+    def _send(self, message: Drain | CollectMetrics | Inspect) -> None:
         if self._channel is not None:
             self._channel.send(message)
 

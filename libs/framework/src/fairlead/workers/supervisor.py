@@ -33,6 +33,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from contextvars import Context
+from typing import Literal
 
 from fairlead.management.fleet import Fleet, Operator
 from fairlead.workers.fleet import WorkerFleet
@@ -163,6 +164,10 @@ class Supervisor:
         self._stop_cause = self._stop_cause or cause
         self._over.set()
         return ""
+
+    async def inspect(self, worker: int, seconds: float, format: Literal["text", "html"]) -> tuple[str, str]:
+        """What a worker is doing: the problem, or "" and the text."""
+        return await self.fleet.inspect(worker, seconds, format)
 
     async def _add_slot(self) -> str:
         try:

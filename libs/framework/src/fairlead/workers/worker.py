@@ -34,6 +34,8 @@ from fairlead.workers.messages import (
     CollectMetrics,
     Drain,
     FromSupervisor,
+    Inspect,
+    Inspected,
     Metrics,
     Retire,
     WorkerSpec,
@@ -134,6 +136,8 @@ class Worker:
                 self._drain(message.deadline_s)
             elif isinstance(message, CollectMetrics):
                 self._send_metrics(message.serial)
+            elif isinstance(message, Inspect):
+                self._run_beside(self._inspect(message))
         self._drain(time.monotonic() + self._spec.graceful_shutdown_timeout_s)  # the supervisor is gone
 
     def _drain(self, deadline_s: float) -> None:
@@ -151,6 +155,16 @@ class Worker:
             self._channel.send(Metrics(self._service.metrics(), serial))
         except Exception:  # a gauge of the service's own that raises, or more series than fit: no reason to stop beating
             logger.exception("metrics could not be collected")
+
+    async def _inspect(self, question: Inspect) -> None:
+        from fairlead.telemetry import inspection  # hardly ever needed
+
+        try:
+            text = await inspection.profile(question.seconds, question.format) if question.seconds else inspection.dump()
+        except inspection.InspectionFailed as failure:
+            self._channel.send(Inspected(question.serial, problem=str(failure)))
+        else:
+            self._channel.send(Inspected(question.serial, text))
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
