@@ -84,20 +84,22 @@ class Head:
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
-_id_prefix = os.urandom(8).hex()
-_id_numbers = itertools.count(int.from_bytes(os.urandom(7), "big"))
+_DIGITS_OF_THREE = [f"{number:03x}" for number in range(4096)]
+new_ids = map("".join, itertools.product([os.urandom(10).hex()], *[_DIGITS_OF_THREE] * 4))
+"""Ids for requests that bring none."""
 
 
 def request_id_of(head: Head) -> str:
     """The client's X-Request-ID when it is short and plain (log injection, mission T9), else a new one.
 
-    A new one is 32 hexadecimal digits: half random per process, half counted from a random start. PERF: a fifth of a UUID4.
+    A new one is 32 hexadecimal digits: 20 that are random for the process, 12 that count. PERF: a quarter of formatting a number,
+    a twentieth of a UUID4; and as no Python runs in it, threads may share it.
     """
     if head.has_request_id:
         values = [value for name, value in head.fields() if name.lower() == b"x-request-id"]
         if values and _REQUEST_ID(values[0]):
             return values[0].decode()
-    return f"{_id_prefix}{next(_id_numbers):016x}"
+    return next(new_ids)
 
 
 # The plain reader ------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from fairlead.errors import (
     ServerError,
 )
 from fairlead.http.clock import CLOCK
-from fairlead.http.head import Head, check_partial, read_any, read_plain, read_unusual, request_id_of, too_large
+from fairlead.http.head import Head, check_partial, new_ids, read_any, read_plain, read_unusual, request_id_of, too_large
 from fairlead.http.wire import LENGTHS, OK_HEADS
 from fairlead.request import Request
 from fairlead.response import HTTPResponse
@@ -167,7 +167,7 @@ class HttpConnection(Link):
                     method, target, head = read_unusual(data[position:line_end], block, head, shared.limits)
                 position = end + 4
                 request = shared.request_class(shared.app, self, method, target, head, b"")
-                request.id = request_id_of(head)
+                request.id = request_id_of(head) if head.has_request_id else next(new_ids)
                 length = head.length
                 if (length or head.chunked) and (head.chunked or size - position < length or length > shared.limits.max_body_bytes):
                     left = begin_upload(self, request, data[position:])
@@ -331,8 +331,11 @@ class HttpConnection(Link):
         keep_alive = head.keep_alive and not self.final and self.upload is None
         if response._headers is None and response.status == 200 and head.ordinary and keep_alive and request.raw_method != b"HEAD":
             length = LENGTHS[size] if size < 4096 else b"%d\r\n" % size
-            lines = (CLOCK.date_and_id, request.id.encode(), b"\r\n\r\n") if shows_id else (CLOCK.date_line, b"\r\n")
-            data = b"".join((OK_HEADS[response.content_type], length, *lines, body))
+            if shows_id:
+                pieces = (OK_HEADS[response.content_type], length, CLOCK.date_and_id, request.id.encode(), b"\r\n\r\n", body)
+                data = b"".join(pieces)
+            else:
+                data = b"".join((OK_HEADS[response.content_type], length, CLOCK.date_line, b"\r\n", body))
         else:
             extra = b"x-request-id: " + request.id.encode() + b"\r\n" if shows_id else b""
             data = encode_answer(request, response, keep_alive=keep_alive, extra=extra)
