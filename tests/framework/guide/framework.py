@@ -13,6 +13,7 @@ ON_SANIC = os.environ.get("GUIDE_ON") == "sanic"
 if ON_SANIC:
     from sanic import Blueprint, Config, HTTPResponse, Request, Sanic, exceptions
     from sanic import Sanic as App
+    from sanic.config import DetailedConverter
     from sanic.exceptions import SanicException as BaseError
     from sanic.handlers import ErrorHandler
     from sanic.response import empty, file, file_stream, html, json, raw, redirect, text
@@ -24,6 +25,7 @@ if ON_SANIC:
 else:
     from fairlead import App, Blueprint, Config, HTTPResponse, Request
     from fairlead import errors as exceptions
+    from fairlead.config import DetailedConverter
     from fairlead.error_handler import ErrorHandler
     from fairlead.errors import FairleadException as BaseError
     from fairlead.response import empty, file, file_stream, html, json, raw, redirect, text
@@ -39,6 +41,7 @@ __all__ = [
     "BaseError",
     "Blueprint",
     "Config",
+    "DetailedConverter",
     "ErrorHandler",
     "Event",
     "HTTPMethodView",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.framework.guide.framework import ON_SANIC, PREFIX, App, Config
+from tests.framework.guide.framework import ON_SANIC, PREFIX, App, Config, DetailedConverter
 
 
 def test_basics() -> None:
@@ -60,6 +60,21 @@ def test_converters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATER_LIST", "1-2")
     config.load_environment_vars("LATER_")
     assert config.LIST == [1, 2]
+
+
+def test_detailed_converters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are told the variable's name, and leave to others what is not theirs."""
+
+    class Port(DetailedConverter):  # type: ignore[misc]
+        def __call__(self, full_key: str, config_key: str, value: str, defaults: dict[str, Any]) -> Any:
+            if not config_key.endswith("_PORT") or "REQUEST_TIMEOUT" not in defaults:
+                raise ValueError
+            return (full_key, int(value))
+
+    monkeypatch.setenv("MYAPP_DB_PORT", "5432")
+    monkeypatch.setenv("MYAPP_DB_SIZE", "7")
+    config = Config(converters=[Port()], env_prefix="MYAPP_")
+    assert (config.DB_PORT, config.DB_SIZE) == (("MYAPP_DB_PORT", 5432), 7)
 
 
 def test_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -165,9 +165,10 @@ async def test_a_taken_management_port_says_which_it_is(start: Any) -> None:
 
 async def test_sanics_listeners_of_the_main_process_are_not_silently_left_out(start: Any) -> None:
     """S: no process of ours both imports the service and outlives its workers; the log says so."""
-    main = "\n@app.main_process_start\nasync def first(app):\n    raise AssertionError('not here')\n"
+    main = "\n@app.main_process_start\n@app.reload_process_start\nasync def first(app):\n    raise AssertionError('not here')\n"
     service = await (await start("--workers", "2", more=main)).ready()
     await service.event("these listeners run in a single process only", on=["main_process_start"])
+    await service.event("these listeners never run: files are watched without the service", on=["reload_process_start"])
     service.signal(signal.SIGTERM)
     assert await service.exit_status() == 0
     assert len(service.find("these listeners run in a single process only")) == 1

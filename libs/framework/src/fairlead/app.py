@@ -143,6 +143,11 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.commands.add(command, name)
         return command
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running event loop. Raises RuntimeError outside of one."""
+        return asyncio.get_running_loop()
+
     def update_config(self, source: Any) -> None:
         """Take over the upper-case names of a mapping, an object, or a Python file given by its path (`${NAME}` is expanded)."""
         self.config.update_config(source)

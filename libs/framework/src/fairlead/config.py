@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -134,6 +135,14 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 Convert = Callable[[str], Any]
 
 
+class DetailedConverter(ABC):
+    """A converter that is told which variable it converts; raises ValueError for what it is not for."""
+
+    @abstractmethod
+    def __call__(self, full_key: str, config_key: str, value: str, defaults: dict[str, Any]) -> Any:
+        """The value for a variable by its whole name and by its name without the prefix; `defaults` is the configuration so far."""
+
+
 class Config(dict[str, Any]):
     """`config.PORT` and `config["PORT"]` are the same. Raises `ConfigurationError` for a framework key of the wrong type."""
 
@@ -143,7 +152,7 @@ class Config(dict[str, Any]):
         *,
         environ: Mapping[str, str] | None = None,
         env_prefix: str | None = None,
-        converters: Iterable[Convert] = (),
+        converters: Iterable[Convert | DetailedConverter] = (),
     ) -> None:
         super().__init__(DEFAULTS)
         object.__setattr__(self, "_converters", [_truth, float, int, *converters])
@@ -176,7 +185,7 @@ class Config(dict[str, Any]):
         for name, value in dict(*others, **named).items():
             self[name] = value
 
-    def register_type(self, converter: Convert) -> None:
+    def register_type(self, converter: Convert | DetailedConverter) -> None:
         """Try one more converter on the text of variables, before all others; it raises ValueError for what it is not for."""
         self._converters.append(converter)
 
@@ -196,15 +205,17 @@ class Config(dict[str, Any]):
                 continue
             try:
                 name, value = _named_value(variable, variable.removeprefix(prefix), text, is_strict=prefix == PREFIX)
-                self[name] = value if name in DEFAULTS else self._converted(value)
+                self[name] = value if name in DEFAULTS else self._converted(variable, name, value)
             except ConfigurationError as exc:
                 problems += exc.problems
         if problems:
             raise ConfigurationError(*problems)
 
-    def _converted(self, text: str) -> Any:
+    def _converted(self, variable: str, name: str, text: str) -> Any:
         for convert in reversed(self._converters):
             try:
+                if isinstance(convert, DetailedConverter):
+                    return convert(variable, name, text, dict(self))
                 return convert(text)
             except ValueError:
                 continue

@@ -364,7 +364,7 @@ class Registrar:
         return self.register_listener(listener, event, priority=priority)
 
     def main_process_start(self, listener: Any = None, *, priority: int = 0) -> Any:
-        """Decorator: once, before anything else, in the process that serves alone."""
+        """Decorator: once, before anything else, where one process does everything; elsewhere a warning says so."""
         return self._listen("main_process_start", listener, priority)
 
     def main_process_stop(self, listener: Any = None, *, priority: int = 0) -> Any:
@@ -376,19 +376,19 @@ class Registrar:
         return self._listen("main_process_ready", listener, priority)
 
     def reload_process_start(self, listener: Any = None, *, priority: int = 0) -> Any:
-        """Decorator: in the process that watches files, before it watches."""
+        """Decorator: accepted for the sake of Sanic applications, and never run: what watches files imports no service."""
         return self._listen("reload_process_start", listener, priority)
 
     def reload_process_stop(self, listener: Any = None, *, priority: int = 0) -> Any:
-        """Decorator: in the process that watches files, when it ends."""
+        """Decorator: accepted for the sake of Sanic applications, and never run: what watches files imports no service."""
         return self._listen("reload_process_stop", listener, priority)
 
     def before_reload_trigger(self, listener: Any = None, *, priority: int = 0) -> Any:
-        """Decorator: before a changed file leads to a reload."""
+        """Decorator: accepted for the sake of Sanic applications, and never run: what watches files imports no service."""
         return self._listen("before_reload_trigger", listener, priority)
 
     def after_reload_trigger(self, listener: Any = None, *, priority: int = 0) -> Any:
-        """Decorator: `(app, changed)`: after a changed file has led to a reload."""
+        """Decorator: accepted for the sake of Sanic applications, and never run: what watches files imports no service."""
         return self._listen("after_reload_trigger", listener, priority)
 
     def before_server_start(self, listener: Any = None, *, priority: int = 0) -> Any:

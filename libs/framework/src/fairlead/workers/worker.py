@@ -55,6 +55,9 @@ METRICS_EVERY_BEATS = 10
 MAIN_PROCESS_EVENTS = ("main_process_start", "main_process_ready", "main_process_stop")
 """What Sanic runs in its main process: ours never imports the service."""
 
+RELOAD_EVENTS = ("reload_process_start", "reload_process_stop", "before_reload_trigger", "after_reload_trigger")
+"""What Sanic runs in its reloader: ours never imports the service either."""
+
 EXIT_S = 2.0
 """How long a worker that has nothing left to do may take to exit: threads that do not end would keep it for ever."""
 
@@ -108,6 +111,9 @@ class Worker:
         unheard = [event for event in MAIN_PROCESS_EVENTS if app.lifecycle.listeners(event)]
         if unheard and self._spec.slot == 0:
             logger.warning("these listeners run in a single process only", extra={"on": unheard})
+        never = [event for event in RELOAD_EVENTS if app.lifecycle.listeners(event)]
+        if never and self._spec.slot == 0:
+            logger.warning("these listeners never run: files are watched without the service", extra={"on": never})
         self._run_beside(service.keep_checking())
         self._run_beside(self._beat(service))
 
