@@ -40,6 +40,7 @@ check: setup-dev ## Format, lint, types, import layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES) $(SCRIPTS) benchmarks
 	$(BIN)/mypy --package tests.chaos
+	$(BIN)/pyright --project tests/framework/typing --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
 format: setup-dev ## Format the code and apply the safe fixes

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from fairlead.assembly import Assembly, places_of
 from fairlead.blueprint import Blueprint, BlueprintGroup, Placement
@@ -42,12 +42,29 @@ from fairlead.signals import Event, Signals
 from fairlead.tasks import TaskRegistry, TaskSource
 from fairlead.types import ASGIApplication, Middleware, Receive, Scope, Send
 
-ConfigT = TypeVar("ConfigT", bound=Config)
-CtxT = TypeVar("CtxT")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedTypeVar  # type checkers know it, and run time has no use for the defaults
+
+    ConfigT = DefaultedTypeVar("ConfigT", bound=Config, default=Config)
+    CtxT = DefaultedTypeVar("CtxT", default=SimpleNamespace)
+else:
+    ConfigT = TypeVar("ConfigT", bound=Config)
+    CtxT = TypeVar("CtxT")
 R = TypeVar("R")
 P = ParamSpec("P")
 
 logger = logging.getLogger("fairlead.app")
+
+
+class AppOptions(TypedDict, total=False):
+    """The keywords of `App` that say nothing of its type."""
+
+    strict_slashes: bool
+    error_handler: ErrorHandler | None
+    request_class: type[Request[Any, Any]]
+    dumps: Dumps | None
+    loads: Callable[[bytes], Any] | None
+    env_prefix: str | None
 
 
 class App(Registrar, Generic[ConfigT, CtxT]):
@@ -56,6 +73,29 @@ class App(Registrar, Generic[ConfigT, CtxT]):
     config: ConfigT
     ctx: CtxT
 
+    @overload
+    def __init__(self, name: str, config: ConfigT, ctx: CtxT, **options: Unpack[AppOptions]) -> None: ...
+    @overload
+    def __init__(
+        self: App[ConfigT, SimpleNamespace], name: str, config: ConfigT, ctx: None = None, **options: Unpack[AppOptions]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: App[Config, SimpleNamespace],
+        name: str,
+        config: Mapping[str, Any] | None = None,
+        ctx: None = None,
+        **options: Unpack[AppOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: App[Config, CtxT],
+        name: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        ctx: CtxT,
+        **options: Unpack[AppOptions],
+    ) -> None: ...
     def __init__(
         self,
         name: str,

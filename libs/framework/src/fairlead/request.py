@@ -34,8 +34,14 @@ if TYPE_CHECKING:
     from fairlead.streaming import ResponseStream
     from fairlead.uploads import Files, Part, Spool
 
-AppT = TypeVar("AppT")
-CtxT = TypeVar("CtxT")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultedTypeVar  # type checkers know it, and run time has no use for the defaults
+
+    AppT = DefaultedTypeVar("AppT", default=Any)
+    CtxT = DefaultedTypeVar("CtxT", default=SimpleNamespace)
+else:
+    AppT = TypeVar("AppT")
+    CtxT = TypeVar("CtxT")
 
 DONE: Any = object()
 """What a dispatch driver yields when a request is finished; anything else that it yields is a suspension of the handler."""

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from fairlead.app import App
-from fairlead.config import Config
 from fairlead.management.fleet import Fleet, FleetStatus, Operator
 from fairlead.management.metrics import fleet_snapshot
 from fairlead.management.probes import PROBES, Probe, Verdict
@@ -33,15 +32,13 @@ CAUSE = "asked for over the management socket"
 _NEVER_STORED = {"cache-control": "no-store"}
 
 
-def build_management_app(fleet: Fleet, operator: Operator | None = None) -> App[Config, object]:
+def build_management_app(fleet: Fleet, operator: Operator | None = None) -> App:
     """`/startupz`, `/livez` and `/readyz`: 200 or 503 with a word, or JSON in detail (`?verbose`); `/metrics`.
 
     With an operator also `POST /reload`, `POST /scale?workers=N` and `POST /stop`, and what shows a worker's inside:
     `POST /dump?worker=N`, `POST /profile?worker=N&seconds=S&format=text|html`.
     """
-    app: App[Config, object] = App(
-        "management", {"FALLBACK_ERROR_FORMAT": "text", "ACCESS_LOG": False, "RESPONSE_TIMEOUT": MAX_PROFILE_S * 2}
-    )
+    app = App("management", {"FALLBACK_ERROR_FORMAT": "text", "ACCESS_LOG": False, "RESPONSE_TIMEOUT": MAX_PROFILE_S * 2})
     for name, probe in PROBES.items():
         app.add_route(_handler(fleet, probe), f"/{name}", methods=("GET", "HEAD"), name=name)
 
@@ -57,7 +54,7 @@ def build_management_app(fleet: Fleet, operator: Operator | None = None) -> App[
     return app
 
 
-def _add_commands(app: App[Config, object], operator: Operator) -> None:
+def _add_commands(app: App, operator: Operator) -> None:
     @app.post("/reload")
     async def reload(request: Request[Any, Any]) -> HTTPResponse:
         return _outcome(await operator.reload(CAUSE))
