@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.load import Connection, Load
-from tests.chaos.process import Prober
+from tests.chaos.prober import Prober
 from tests.chaos.rooms import run_rooms
 from tests.chaos.table import Row, Setting, event, failures_of, service_under, shown
 from tests.framework.server.authority import Authority
@@ -38,9 +38,9 @@ async def reload(setting: Setting) -> Row:
         tally = await load.stop()
         prober.stop()
     row.answered, row.failed = tally.answered, shown(failures_of(tally))
-    row.rest = f"never below {prober.fewest_ready} ready; {len(tally.pids)} workers answered"
+    row.rest = f"never below {prober.seen.fewest_ready} ready; {len(tally.pids)} workers answered"
     row.require(not tally.failures, "requests failed")
-    row.require(prober.fewest_ready >= setting.workers, f"only {prober.fewest_ready} ready")
+    row.require(prober.seen.fewest_ready >= setting.workers, f"only {prober.seen.fewest_ready} ready")
     row.judge_probes(prober, ready_throughout=True)
     return row
 
@@ -60,9 +60,9 @@ async def scale(setting: Setting) -> Row:
         tally = await load.stop()
         prober.stop()
     row.answered, row.failed = tally.answered, shown(failures_of(tally))
-    row.rest = f"{setting.workers} ↔ {more} workers; never below {prober.fewest_ready} ready"
+    row.rest = f"{setting.workers} ↔ {more} workers; never below {prober.seen.fewest_ready} ready"
     row.require(not tally.failures, "requests failed")
-    row.require(prober.fewest_ready >= setting.workers, f"only {prober.fewest_ready} ready")
+    row.require(prober.seen.fewest_ready >= setting.workers, f"only {prober.seen.fewest_ready} ready")
     row.judge_probes(prober, ready_throughout=True)
     return row
 

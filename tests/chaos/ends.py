@@ -7,7 +7,8 @@ import signal
 from collections import Counter
 
 from tests.chaos.load import Load, Mix
-from tests.chaos.process import Prober, ServiceProcess
+from tests.chaos.prober import Prober
+from tests.chaos.process import ServiceProcess
 from tests.chaos.table import Row, Setting, event, failures_of, service_under, shown
 
 
@@ -103,7 +104,7 @@ async def signals(setting: Setting) -> Row:
             prober.stop()
             probers.append(prober)
             parts.append(f"{name}: exit {status} after {took_s:.2f} s")
-            row.require(name != "start" or bool(prober.not_started), "/startupz said yes before the start")
+            row.require(name != "start" or bool(prober.seen.not_started), "/startupz said yes before the start")
             row.require(took_s <= limit_s, f"{name}: took {took_s:.2f} s")
             row.require(not service.orphans(), f"{name}: orphans")
     row.rest = ", ".join(parts)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import signal
 import socket
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 
 from fairlead.management.private_socket import socket_path
 
-__all__ = ["Prober", "ServiceProcess"]
+__all__ = ["ServiceProcess"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -136,53 +134,6 @@ class ServiceProcess:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         await asyncio.gather(*self._readers, return_exceptions=True)
-
-
-class Prober:
-    """Asks the probes from a thread of its own, 20 times a second, and remembers the slowest and the worst answer."""
-
-    def __init__(self, port: int) -> None:
-        self.slowest_s = 0.0
-        self.asked = 0
-        self.fewest_ready = 1 << 30
-        self.not_live = 0
-        self.not_started = 0
-        self.unready_s: float | None = None
-        """When `/readyz` first said no."""
-        self._port = port
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(0.05):
-            try:
-                status, body = self._ask("/readyz?verbose")
-                self.not_live += self._ask("/livez")[0] != 200
-                self.not_started += self._ask("/startupz")[0] != 200
-            except (OSError, http.client.HTTPException):
-                continue
-            if status != 200 and self.unready_s is None:
-                self.unready_s = time.monotonic()
-            ready = sum(worker["state"] == "ready" for worker in json.loads(body)["workers"])
-            self.fewest_ready = min(self.fewest_ready, ready)
-
-    def _ask(self, path: str) -> tuple[int, bytes]:
-        began_s = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-            self.asked += 1
-            self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
 
 
 def _free_port() -> int:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.load import Tally
-from tests.chaos.process import Prober, ServiceProcess
+from tests.chaos.prober import Prober
+from tests.chaos.process import ServiceProcess
 
 __all__ = ["EVENTS", "Row", "Setting", "event", "failures_of", "service_under", "shown"]
 
 PROBE_LIMIT_S = 0.1
-
-LIVE, DEAD = 200, 503
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,13 @@ class Row:
 
     def judge_probes(self, *probers: Prober, drains: bool = False, ready_throughout: bool = False) -> None:
         """All in time, alive in every state; not ready in a drain, ready throughout where nothing may be noticed."""
-        slowest_s = max(prober.slowest_s for prober in probers)
+        seen = [prober.seen for prober in probers]
+        slowest_s = max(each.slowest_s for each in seen)
         self.rest += f"; probes ≤ {slowest_s * 1000:.0f} ms"
         self.require(slowest_s <= PROBE_LIMIT_S, f"a probe took {slowest_s * 1000:.0f} ms")
-        self.require(not any(prober.not_live for prober in probers), "/livez said no")
-        self.require(not drains or all(prober.unready_s for prober in probers), "/readyz did not say no in the drain")
-        self.require(not ready_throughout or not any(prober.unready_s for prober in probers), "/readyz said no")
+        self.require(not any(each.not_live for each in seen), "/livez said no")
+        self.require(not drains or all(each.not_ready for each in seen), "/readyz did not say no in the drain")
+        self.require(not ready_throughout or not any(each.not_ready for each in seen), "/readyz said no")
 
 
 Event = Callable[[Setting], Awaitable[Row]]
