@@ -13,6 +13,7 @@ import pytest
 from fairlead import App, Request, sse
 from fairlead.channels import Fanout, Publication, StreamPosition
 from fairlead.channels.stream import BEGINNING
+from fairlead.errors import RequestCancelled
 from fairlead.event_stream import Event, EventStream, encode_event
 from fairlead.testing import AsyncTestClient
 
@@ -168,12 +169,12 @@ async def test_a_stream_that_begins_in_the_drain_ends_at_once() -> None:
 
 
 async def test_a_client_that_leaves_ends_the_handler() -> None:
-    """As with every streamed response, by cancellation."""
+    """As with every streamed response, by a cancellation that says who is gone."""
     app = app_of(wait)
     async with AsyncTestClient(app) as client:
         async with client.sse("/"):
             pass
-        assert await app.ctx.ends.get() is asyncio.CancelledError
+        assert await app.ctx.ends.get() is RequestCancelled
 
 
 async def test_an_error_of_the_handler_cuts_the_stream() -> None:
@@ -212,7 +213,7 @@ async def test_a_cancellation_of_the_handlers_own_is_not_swallowed() -> None:
     async with AsyncTestClient(app) as client:
         with pytest.raises(httpx.ReadError):
             await client.get("/")
-        assert await app.ctx.ends.get() is asyncio.CancelledError
+        assert await app.ctx.ends.get() is RequestCancelled
 
 
 # Slow readers

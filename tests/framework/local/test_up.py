@@ -234,7 +234,7 @@ async def test_taken_ports(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("fairlead.cli serve", "harbour ended by itself with SIGKILL"),
+        ("-m fairlead serve", "harbour ended by itself with SIGKILL"),
         ("valkey-server", "Valkey ended with SIGKILL"),
         ("bin/postgres -D", "PostgreSQL ended with SIGKILL"),
     ],

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from fairlead import outbox
-from fairlead.http.headers import Headers
+from fairlead.http.trace_context import caller_trace
 from fairlead.outbox.entry import CHANNEL
 from fairlead.postgres import Database
 from fairlead.request import current_request
@@ -50,7 +50,7 @@ async def test_any_mapping_is_a_payload(box: Outbox, payload: Mapping[str, Any])
 
 async def test_the_trace_context_goes_along(box: Outbox) -> None:
     """The traceparent of the request that is being handled is in the row; without a request it is empty."""
-    request: Any = SimpleNamespace(id="r-1", headers=Headers({"traceparent": TRACEPARENT}))
+    request: Any = SimpleNamespace(id="r-1", trace=caller_trace([TRACEPARENT]))
     await box.write(n=1)
     token = current_request.set(request)
     await box.write(n=2)
