@@ -8,6 +8,7 @@ or `update`, and are never taken from the `FAIRLEAD_` environment, where a typin
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import re
 from abc import ABC, abstractmethod
@@ -43,6 +44,9 @@ DEFAULTS: dict[str, Any] = {
     "DRAIN_DELAY": 0.0,
     "GRACEFUL_SHUTDOWN_TIMEOUT": 15.0,
     "WEBSOCKET_DRAIN_JITTER": 1.0,
+    # HTTP/2, over TLS by ALPN and in clear text by prior knowledge; needs fairlead[http2]
+    "HTTP2": False,
+    "HTTP2_MAX_STREAMS": 100,  # of one connection, at once
     # TLS: certificate and key in PEM, or folders that hold them; several are chosen from by name (SNI)
     "TLS_CERT": "",
     "TLS_KEY": "",
@@ -244,7 +248,9 @@ class Config(dict[str, Any]):
         self.load(namespace)
 
     def limits(self) -> Limits:
-        """What the server needs of this, in its own words."""
+        """What the server needs of this, in its own words. Raises `ConfigurationError` for HTTP/2 without its library."""
+        if self.HTTP2 and importlib.util.find_spec("h2") is None:
+            raise ConfigurationError("FAIRLEAD_HTTP2 needs the h2 library: install fairlead[http2]")
         return Limits(
             max_body_bytes=self.REQUEST_MAX_SIZE,
             max_upload_bytes=self.UPLOAD_MAX_SIZE,
@@ -255,6 +261,8 @@ class Config(dict[str, Any]):
             max_connections=self.MAX_CONNECTIONS,
             max_connections_per_peer=self.MAX_CONNECTIONS_PER_PEER,
             first_byte_timeout_s=self.FIRST_BYTE_TIMEOUT,
+            http2=self.HTTP2,
+            max_streams=self.HTTP2_MAX_STREAMS,
             tls_handshake_timeout_s=self.TLS_HANDSHAKE_TIMEOUT,
             header_timeout_s=self.REQUEST_HEADER_TIMEOUT,
             body_timeout_s=self.REQUEST_TIMEOUT,

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tls", dest="tls_directories", metavar="FOLDER", action="append", help="folder of certificate and key; one for each name"
     )
     parser.add_argument("--tls-strict-host", action="store_true", default=None, help="refuse clients that ask for another name")
+    parser.add_argument("--http2", action="store_true", default=None, help="speak HTTP/2 as well; needs fairlead[http2]")
     parser.add_argument("--drain-delay", metavar="S", type=float, help="seconds to serve on after SIGTERM (default: 0)")
     parser.add_argument("--graceful-shutdown-timeout", metavar="S", type=float, help="seconds for requests in flight (default: 15)")
     parser.add_argument("--debug", action="store_true", default=None, help="show errors in full; never in production")

@@ -19,6 +19,10 @@ class Limits:
     """The request target; a longer one is 414. RFC 9110 §4.1 wants 8,000 at least."""
     max_header_fields: int = 100
     """More fields are 431."""
+    http2: bool = False
+    """Whether HTTP/2 is spoken."""
+    max_streams: int = 100
+    """So many requests of one HTTP/2 connection are under way at once; a client that opens more breaks the protocol."""
     max_pipelined_bytes: int = 65_536
     """What is read ahead while a request is being handled; past it the socket is no longer read."""
     max_connections: int = 0

@@ -93,12 +93,12 @@ class HttpConversation:
         task.add_done_callback(lambda task: self._is_decided.set())
         try:
             await self._is_decided.wait()
-        except asyncio.CancelledError:
-            if self._request.conn_info.lost:
-                self._leave()
-                self._start(_within(task, LEAVE_S))
-            else:  # a time-out, or the end of a drain
-                await _end(task)
+        except RequestCancelled:
+            self._leave()
+            self._start(_within(task, LEAVE_S))
+            raise
+        except asyncio.CancelledError:  # a time-out, or the end of a drain
+            await _end(task)
             raise
         if self._is_lost:
             self._start(_within(task, LEAVE_S))

@@ -13,7 +13,7 @@ from fairlead.errors import FairleadException, ServiceUnavailable, TooManyReques
 from fairlead.http.limits import Limits
 
 if TYPE_CHECKING:
-    from fairlead.server.connection import HttpConnection
+    from fairlead.server.link import Link
 
 KEPT_BACK = 100
 """File descriptors for what else a process opens: logs, databases, files, and connections that are being refused."""
@@ -28,7 +28,7 @@ class Admission:
         self._connections = connections
         self._peers: dict[str, int] = {}
 
-    def enter(self, connection: HttpConnection) -> FairleadException | None:
+    def enter(self, connection: Link) -> FairleadException | None:
         """A connection was made. What to refuse it with, if it is one too many."""
         if self._max_per_peer:
             peer = connection.info.client_ip
@@ -39,7 +39,7 @@ class Admission:
             return ServiceUnavailable("Too many connections", retry_after=1)
         return None
 
-    def leave(self, connection: HttpConnection) -> None:
+    def leave(self, connection: Link) -> None:
         """A connection is gone."""
         if self._max_per_peer:
             peer = connection.info.client_ip

@@ -60,7 +60,7 @@ class Shared:
         self.limits = limits
         self.loop = loop
         self.runner = Runner(application.driver, loop)
-        self.connections: set[HttpConnection] = set()
+        self.connections: set[Any] = set()  # `HttpConnection`s, and those of HTTP/2
         self.admission = Admission(limits, self.connections)
         self.usual_line = usual_line(limits.max_target_bytes)
         self.draining = False
@@ -69,8 +69,16 @@ class Shared:
         self.websocket_stats: Any = None  # made by the first websocket
         self.waiter: asyncio.Future[None] | None = None
 
-    def connection(self) -> HttpConnection:
+    def connection(self) -> asyncio.Protocol:
         """The protocol object for a new connection."""
+        if not self.limits.http2:
+            return self.http1_connection()
+        from fairlead.server.http2 import Negotiator
+
+        return Negotiator(self)
+
+    def http1_connection(self) -> HttpConnection:
+        """The protocol object for a connection that speaks HTTP/1.1."""
         taps = self.application.taps
         if taps is None:
             return HttpConnection(self)

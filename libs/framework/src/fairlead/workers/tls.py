@@ -30,6 +30,7 @@ def certificates_of(config: Config) -> Certificates | None:
         files,
         strict=config.TLS_STRICT_HOST,
         minimum_version=config.TLS_MIN_VERSION,
+        protocols=("h2", "http/1.1") if config.HTTP2 else ("http/1.1",),
         check_interval_s=config.TLS_RELOAD_INTERVAL,
     )
 

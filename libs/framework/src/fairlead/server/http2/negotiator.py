@@ -1,0 +1,70 @@
+"""Which protocol a new connection speaks: what ALPN has agreed on, or else what its first bytes are.
+
+Rejected: a look into the first bytes within `HttpConnection`, which every read of every connection would pay for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fairlead.server.http2.connection import Http2Connection
+from fairlead.server.link import Link
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client that speaks HTTP/2 begins with (RFC 9113 §3.4); over HTTP/1.1 it would be a malformed request."""
+
+
+class Negotiator(Link):
+    """Waits for the first bytes, at most `first_byte_timeout_s`, and hands the transport over."""
+
+    __slots__ = ("_start", "session")
+
+    def __init__(self, shared: Any) -> None:
+        super().__init__(shared, final=True)
+        self.session = None
+        self._start = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.shared.connections.add(self)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._become_http2(tls.selected_alpn_protocol() == "h2")
+
+    def data_received(self, data: bytes) -> None:
+        """Compare with the preface as far as it has come."""
+        self._start += data
+        if self._start.startswith(PREFACE):
+            self._become_http2(True)
+        elif not PREFACE.startswith(self._start):
+            self._become_http2(False)
+
+    def _become_http2(self, is_http2: bool) -> None:
+        shared = self.shared
+        shared.connections.discard(self)
+        protocol = Http2Connection(shared) if is_http2 else shared.http1_connection()
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        if self._start:
+            protocol.data_received(self._start)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self.shared.connections.discard(self)
+        self.shared.changed()
+
+    # The server's side
+
+    def settle(self) -> None:
+        self.end_transport()
+
+    def expire(self) -> None:
+        """It has said nothing, or not enough."""
+        self.transport.abort() if self.final and self.transport.is_closing() else self.close()
+
+    is_idle = True
+    request = None
+
+    def drain(self) -> None:
+        """Its first request may be on the way: it is closed with the idle ones."""
