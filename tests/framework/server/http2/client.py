@@ -148,6 +148,14 @@ class Http2Client:
             else:
                 await self.until(lambda: self.h2.local_flow_control_window(stream_id) > 0)
 
+    def pause(self) -> None:
+        """Read nothing for now."""
+        self._reader._transport.pause_reading()  # type: ignore[attr-defined]
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._reader._transport.resume_reading()  # type: ignore[attr-defined]
+
     # Waiting
 
     async def until(self, is_so: Callable[[], bool]) -> None:

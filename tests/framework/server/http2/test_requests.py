@@ -14,7 +14,7 @@ from h2.settings import SettingCodes
 from fairlead import App, Request, json, text
 from fairlead.errors import RequestCancelled
 from fairlead.response import HTTPResponse
-from tests.framework.server.http2.client import serving
+from tests.framework.server.http2.client import eventually, serving
 
 
 def make_app(**config: Any) -> App:
@@ -410,3 +410,67 @@ async def test_an_unread_upload_ends_with_its_answer() -> None:
         answer = client.answers[stream_id]
         await client.until(lambda: answer.reset_code is not None)
         assert (answer.status, answer.body, answer.reset_code) == (200, b"enough", ErrorCodes.NO_ERROR)
+
+
+async def test_an_end_that_comes_later() -> None:
+    """`eof` after all was sent: an empty frame that ends the stream; who sends to a stream that is over hears so."""
+    app = make_app()
+    may_end = asyncio.Event()
+    heard: list[str] = []
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        response = await request.respond()
+        await response.send(b"all")
+        await may_end.wait()
+        await response.eof()
+
+    @app.get("/late", on_disconnect="finish")
+    async def late(request: Request) -> None:
+        response = await request.respond()
+        await response.send(b"x")
+        await may_end.wait()
+        try:
+            await response.send(b"too late")
+        except RequestCancelled:
+            heard.append("gone")
+            raise
+
+    async with serving(app) as running:
+        client = await running.connect()
+        stream_id, left = client.open(), client.open("GET", "/late")
+        await client.until(lambda: client.answers[stream_id].body == b"all" and client.answers[left].body == b"x")
+        client.h2.reset_stream(left)
+        client.h2.ping(b"12345678")
+        client.flush()
+        (connection,) = running.connections
+        await eventually(lambda: connection.streams[left].outflow.is_done)
+        may_end.set()
+        assert (await client.answer(stream_id)).body == b"all"
+        await eventually(lambda: not connection.streams)
+    assert heard == ["gone"]
+
+
+async def test_a_transport_that_fills_up() -> None:
+    """A client that reads in fits and starts gets all of it; meanwhile nothing is read from it."""
+    app = make_app()
+    large = bytes(range(256)) * 40_000
+
+    @app.get("/")
+    async def handler(request: Request) -> HTTPResponse:
+        return HTTPResponse(large)
+
+    async with serving(app) as running:
+        client = await running.connect()
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**30})
+        client.h2.increment_flow_control_window(2**30)
+        client.flush()
+        await client.until(lambda: client.h2.local_settings.initial_window_size == 2**30)
+        client.pause()
+        stream_id = client.open()
+        (connection,) = running.connections
+        await eventually(lambda: connection._paused)
+        assert not connection.transport.is_reading()
+        client.go_on()
+        assert (await client.answer(stream_id)).body == large
+        assert connection.transport.is_reading()
