@@ -102,6 +102,8 @@ async def test_urlencoded_forms_have_no_files(path: str) -> None:
     """A urlencoded form is read by the same names."""
     async with AsyncTestClient(make_app()) as client:
         assert (await client.post(path, data={"a": "1"})).json() == {"form": {"a": ["1"]}, "files": {}}
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        assert (await client.post(path, content=b"", headers=kind)).json() == {"form": {}, "files": {}}
         assert (await client.post("/files-first", data={"a": "1"})).json() == [0, {"a": ["1"]}]
         assert (await client.post("/files-first", files=FILES)).json() == [1, {"a": ["1", "ü"]}]
 

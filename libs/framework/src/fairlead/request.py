@@ -22,10 +22,10 @@ from fairlead.http.connection_info import ConnectionInfo as ConnectionInfo
 from fairlead.http.cookies import RequestCookies
 from fairlead.http.credentials import Credentials, parse_credentials
 from fairlead.http.forms import Parameters, decode_form, parse_pairs, parse_parameters
-from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
-from fairlead.http.head import Head, request_id_of
+from fairlead.http.head import Head
 from fairlead.http.headers import Headers
-from fairlead.http.trace_context import TraceContext, caller_trace
+from fairlead.http.trace_context import TraceContext
+from fairlead.request_attributes import LAZY, form_type_of
 from fairlead.streaming import RequestStream
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Request(Generic[AppT, CtxT]):
         self._response: ResponseStream | None = None
 
     def __getattr__(self, name: str) -> Any:
-        compute = _LAZY.get(name)
+        compute = LAZY.get(name)
         if compute is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         value = compute(self)
@@ -377,11 +377,13 @@ class Request(Generic[AppT, CtxT]):
         if stream is None or self.body or self.spool is not None:
             return
         limits = self.app.config.form_limits()  # type: ignore[attr-defined]
-        if _form_type(self)[0] == media.FORM:
+        from fairlead.uploads import Files, Spool, receive_form
+
+        kind, parameters = form_type_of(self)
+        if kind == media.FORM:
             self.body = await stream.collect(limits.max_memory_bytes)
-            self.form = _form(self)
+            self.form, self.files = decode_form(self.body, parameters.get("charset", "utf-8")), Files()
             return
-        from fairlead.uploads import Spool, receive_form
 
         self.spool = Spool()
         self.form, self.files = await receive_form(aiter(stream), self.content_type, limits, self.spool)
@@ -393,7 +395,7 @@ class Request(Generic[AppT, CtxT]):
         """
         from fairlead.uploads import parts_of
 
-        if _form_type(self)[0] != media.MULTIPART:
+        if form_type_of(self)[0] != media.MULTIPART:
             raise UnsupportedMediaType(f"The parts of a form are sent as {media.MULTIPART}")
         source = self.stream or RequestStream(limit=len(self.body), complete=self.body)
         async for part in parts_of(aiter(source), self.content_type, self.app.config.form_limits()):  # type: ignore[attr-defined]
@@ -432,75 +434,3 @@ class Request(Generic[AppT, CtxT]):
 
 
 _READ_MATCH_INFO = Request.__dict__["match_info"].__get__
-
-
-def _path(request: Request[Any, Any]) -> str:
-    return request.target.partition(b"?")[0].decode("ascii")
-
-
-def _form_type(request: Request[Any, Any]) -> tuple[str, dict[str, str]]:
-    kind, parameters = media.split_parameters(request.content_type)
-    if kind not in (media.FORM, media.MULTIPART):
-        raise UnsupportedMediaType(f"A form is sent as {media.FORM} or {media.MULTIPART}")
-    return kind, parameters
-
-
-def _form(request: Request[Any, Any]) -> Parameters:
-    kind, parameters = _form_type(request)
-    if request.stream is not None and not request.body:
-        raise RuntimeError("on a streaming route a form is had by `await request.receive_form()`")
-    if kind == media.FORM:
-        return decode_form(request.body, parameters.get("charset", "utf-8"))
-    from fairlead.uploads import parse_form
-
-    form, request.files = parse_form(request.body, request.content_type, request.app.config.form_limits())
-    return form
-
-
-def _files(request: Request[Any, Any]) -> Files:
-    from fairlead.uploads import Files
-
-    request.files = Files()
-    request.form = _form(request)  # replaces `files` when there are any
-    return request.files
-
-
-def _forwarded(request: Request[Any, Any]) -> dict[str, str]:
-    config = request.app.config
-    if config.FORWARDED_SECRET:
-        fields = parse_forwarded(request.headers, config.FORWARDED_SECRET)
-        if fields:
-            return fields
-    if config.REAL_IP_HEADER or config.PROXIES_COUNT:
-        return parse_x_forwarded(request.headers, config.REAL_IP_HEADER, config.PROXIES_COUNT)
-    return {}
-
-
-def _match_info(request: Request[Any, Any]) -> dict[str, Any]:
-    if request.route is None or request.route_parameters is None:
-        return {}
-    return dict(zip(request.route.parameter_names, request.route_parameters, strict=True))
-
-
-_LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
-    "accept": lambda request: media.parse_accept(",".join(request.headers.getall("accept", []))),
-    "args": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1")),
-    "cookies": lambda request: RequestCookies("; ".join(request.headers.getall("cookie", []))),
-    "ctx": lambda request: request.make_context(),
-    "files": _files,
-    "form": _form,
-    "forwarded": _forwarded,
-    "headers": lambda request: Headers.from_raw(request.head.fields()),
-    "id": lambda request: request_id_of(request.head),
-    "json": lambda request: request.load_json(),
-    "match_info": _match_info,
-    "method": lambda request: request.raw_method.decode("ascii"),
-    "path": _path,
-    "query_string": lambda request: request.query_bytes.decode("latin-1"),
-    "route": lambda request: None,
-    "spool": lambda request: None,
-    "remote_addr": lambda request: request.forwarded.get("for", ""),
-    "span": lambda request: None,
-    "stream": lambda request: None,
-    "trace": lambda request: caller_trace(request.headers.getall("traceparent", ())) if request.head.has_trace else None,
-}
