@@ -71,7 +71,7 @@ async def burials(setting: Setting) -> Row:
 class Nobody:
     """Nobody: what a stand-in says is heard by none."""
 
-    metrics_arrived = retirement_asked = worker_ended = staticmethod(lambda *_: None)
+    metrics_arrived = retirement_asked = inspected = worker_ended = staticmethod(lambda *_: None)
 
 
 def _stand_in() -> list[str]:

@@ -24,6 +24,8 @@ class Seen:
     """What the probes have said so far."""
 
     slowest_s: float = 0.0
+    late_s: float = 0.0
+    """How long the machine let even the prober itself wait for a CPU; a probe can't be had sooner."""
     fewest_ready: int = 1 << 30
     not_live: int = 0
     not_started: int = 0
@@ -79,8 +81,11 @@ def main(port: int) -> None:
         stopping.set()
 
     threading.Thread(target=wait_for_a_word, daemon=True).start()
+    asked_s = time.monotonic()
     while not stopping.wait(PAUSE_S):
+        seen.late_s = max(seen.late_s, time.monotonic() - asked_s - PAUSE_S)
         _probe(port, seen)
+        asked_s = time.monotonic()
     sys.stdout.write(json.dumps(asdict(seen)))
 
 
