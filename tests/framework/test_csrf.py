@@ -250,7 +250,8 @@ async def test_behind_a_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    "origins", ["https://shop.example", ["shop.example"], ["null"], ["*"], ["https://shop.example/"], ["ftp://a"]]
+    "origins",
+    ["https://shop.example", ["shop.example"], ["null"], ["*"], ["https://shop.example/"], ["https://SHOP.example"], ["ftp://a"]],
 )
 def test_impossible_origins(origins: Any) -> None:
     """What no browser sends is refused at start."""

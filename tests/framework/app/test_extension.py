@@ -117,6 +117,27 @@ async def test_a_wrapped_handler_keeps_its_note() -> None:
     assert await get(app, "/inner") == ("inner", ["inner"])
 
 
+async def test_partial_handlers() -> None:
+    """A note is found on the function that `functools.partial` was given, too: a guard is never lost that way."""
+    app: App[Any, Any] = App("app")
+    Tag("app").install(app)
+
+    @Tag("noted")
+    async def noted(request: Request[Any, Any], extra: str) -> HTTPResponse:
+        return await seen(request)
+
+    @Tag.exempt
+    async def spared(request: Request[Any, Any], extra: str) -> HTTPResponse:
+        return await seen(request)
+
+    app.add_route(functools.partial(noted, extra="x"), "/one", name="one")
+    app.add_route(Tag("partial")(functools.partial(noted, extra="x")), "/two", name="two")
+    app.add_route(functools.partial(spared, extra="x"), "/three", name="three")
+    assert await get(app, "/one") == ("app,noted", ["noted", "app"])
+    assert await get(app, "/two") == ("app,noted,partial", ["partial", "noted", "app"])
+    assert await get(app, "/three") == ("", [])
+
+
 async def test_a_websocket_is_refused_before_it_opens() -> None:
     """An extension's answer to a handshake has its real status (W7)."""
     app: App[Any, Any] = App("app")

@@ -195,6 +195,21 @@ async def test_a_scope_can_not_pass_for_another(store: Any) -> None:
     assert runs == [1, 2]
 
 
+async def test_a_streaming_route() -> None:
+    """Its body is not there yet, so two requests can't be told apart: refused, rather than answered with another's answer."""
+    app: App[Any, Any] = App("app")
+
+    @app.post("/upload", stream=True)
+    @Idempotency(MemoryStore())
+    async def upload(request: Request[Any, Any]) -> HTTPResponse:
+        await request.receive_body()
+        return text(request.body.decode())
+
+    async with AsyncTestClient(app) as client:
+        assert (await client.post("/upload", content=b"a", headers={"idempotency-key": "k"})).status_code == 500
+        assert (await client.post("/upload", content=b"a")).text == "a"
+
+
 async def test_without_a_key(store: Any) -> None:
     """As ever; 400 where one is required."""
     async with AsyncTestClient(Shop(store).app) as client:

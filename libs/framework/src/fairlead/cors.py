@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fairlead.errors import ConfigurationError, FairleadException, Forbidden, MethodNotAllowed
 from fairlead.http.headers import Headers, add_vary
+from fairlead.http.origin import is_origin
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, empty
 
@@ -46,11 +47,7 @@ PRIORITY: Final = 1000
 """Before other middleware: a preflight carries no credentials, so whatever asks for some would refuse it. And after it on the way
 out: an answer that some middleware puts in the place of another carries the headers too."""
 
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_ORIGIN: Final = re.compile(
-    r"(https?|(?:chrome|moz)-extension|safari-web-extension|capacitor|ionic|tauri)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?"
-).fullmatch
 _PREFLIGHT_VARY: Final = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
 
@@ -199,13 +196,3 @@ def _problems(origins: Sequence[str], tokens: Sequence[str], credentials: bool) 
     for token in tokens:
         if _TOKEN(token) is None:
             yield f"CORS: {token!r} is no method and no header name"
-
-
-def is_origin(text: str) -> bool:
-    """Whether `text` is an origin as a browser sends it (RFC 6454 §6.2): lower case, without the default port. Pages of
-    extensions and of the usual shells for apps have schemes of their own."""
-    match = _ORIGIN(text)
-    if match is None:
-        return False
-    scheme, port = match.groups()
-    return port is None or (int(port) != DEFAULT_PORTS.get(scheme) and int(port) <= 65535)

@@ -35,7 +35,7 @@ from fairlead.extension import Extension
 from fairlead.http import media
 from fairlead.http.cookies import Cookie, CookieJar
 from fairlead.http.headers import add_vary
-from fairlead.http.origin import is_same_origin
+from fairlead.http.origin import is_origin, is_same_origin
 from fairlead.request import Request
 from fairlead.response import HTTPResponse
 from fairlead.sessions.sessions import session_of
@@ -68,8 +68,8 @@ class Csrf(Extension):
         self._signer = Signer(secret, "csrf cookie") if secret is not None else None
         self._origins = frozenset(origins)
         for origin in origins:
-            if isinstance(origins, str) or not is_same_origin(origin, "http", origin.partition("://")[2]):
-                raise ConfigurationError(f"CSRF: {origins if isinstance(origins, str) else origin!r} is no list of origins")
+            if isinstance(origins, str) or not is_origin(origin):
+                raise ConfigurationError(f"CSRF: {origin!r} is no origin as a browser sends it (scheme://host[:port], lower case)")
 
     def middleware(self) -> tuple[Middleware, Middleware]:
         """Check before the handler, set the cookie after it."""

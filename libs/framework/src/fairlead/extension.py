@@ -21,8 +21,9 @@ of extensions by name (an object says what it is).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+import functools
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from fairlead.records import MiddlewareRecord
 from fairlead.types import Middleware
@@ -71,7 +72,7 @@ class Extension:
 
     def __call__(self, handler: H) -> H:
         """Decorator: let one route have this. Raises TypeError for a handler that can carry no note, such as a bound method."""
-        noted: _Note = getattr(handler, _NOTE, ())
+        noted = cast(_Note, _read(handler, _NOTE))
         for kind, function in zip(("request", "response"), self.middleware(), strict=True):
             if function is not None:
                 noted = (*noted, (kind, MiddlewareRecord(function, self.order)))
@@ -81,17 +82,17 @@ class Extension:
     @classmethod
     def exempt(cls, handler: H) -> H:
         """Decorator: leave one route out of every extension of this class that is installed around it."""
-        _write(handler, _EXEMPT, getattr(handler, _EXEMPT, frozenset[type[Extension]]()) | {cls})
+        _write(handler, _EXEMPT, {*_read(handler, _EXEMPT), cls})
         return handler
 
     def spares(self, request: Request[Any, Any]) -> bool:
         """Whether the request's route is exempt. Subclasses that allow it ask this first."""
-        return request.route is not None and type(self) in getattr(request.route.handler, _EXEMPT, ())
+        return request.route is not None and type(self) in _read(request.route.handler, _EXEMPT)
 
 
 def route_middleware(handler: Any, attach_to: str) -> list[MiddlewareRecord]:
     """What decorators have noted on a handler; `attach_to` is "request" or "response"."""
-    return [record for kind, record in getattr(handler, _NOTE, ()) if kind == attach_to]
+    return [record for kind, record in _read(handler, _NOTE) if kind == attach_to]
 
 
 def provided(given: T | Callable[[Any], T], request: Request[Any, Any]) -> T:
@@ -99,7 +100,17 @@ def provided(given: T | Callable[[Any], T], request: Request[Any, Any]) -> T:
 
     The function is for modules that are imported before there is an app: `RateLimit(…, backend=lambda app: app.ctx.limits)`.
     """
-    return given(request.app) if callable(given) else given
+    source: Any = given
+    backend: T = source(request.app) if callable(source) else source
+    return backend
+
+
+def _read(handler: Any, name: str) -> Collection[Any]:
+    """A note, also one on the function that `functools.partial` was given."""
+    while isinstance(handler, functools.partial) and not hasattr(handler, name):
+        handler = handler.func
+    noted: Collection[Any] = getattr(handler, name, ())
+    return noted
 
 
 def _write(handler: Any, name: str, value: object) -> None:

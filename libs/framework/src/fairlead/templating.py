@@ -53,6 +53,7 @@ class Engine(Protocol):
 
     async def render(self, name: str, context: Mapping[str, Any]) -> str:
         """The template of a name with these values. Raises the engine's own error for a name that it doesn't know."""
+        ...
 
 
 @runtime_checkable
@@ -61,6 +62,7 @@ class SourceEngine(Engine, Protocol):
 
     async def render_source(self, source: str, context: Mapping[str, Any]) -> str:
         """A template that is given itself."""
+        ...
 
 
 class JinjaEngine:

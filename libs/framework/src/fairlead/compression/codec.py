@@ -29,14 +29,17 @@ ZSTD_WINDOW_LOG: Final = 23
 class Encoder(Protocol):
     """A body under way: pieces in, bytes out."""
 
-    def compress(self, data: bytes) -> bytes:
+    def compress(self, data: bytes, /) -> bytes:
         """Take a piece; what is ready."""
+        ...
 
     def flush(self) -> bytes:
         """Everything so far, so that the client can decode it now."""
+        ...
 
     def finish(self) -> bytes:
         """The rest. Nothing may follow."""
+        ...
 
 
 class _Gzip:

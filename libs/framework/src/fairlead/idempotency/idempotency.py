@@ -81,6 +81,8 @@ class Idempotency:
                 if self._required:
                     raise BadRequest("This request needs an Idempotency-Key")
                 return await result_of(handler(request, *values, **named))
+            if request.stream is not None:
+                raise RuntimeError("a streaming route can't have idempotency keys: what makes its requests the same is not known")
             fingerprint = _fingerprint(request)
             async with provided(self._store, request).claim(_digest(self._scope(request), key)) as claim:
                 if claim.stored is not None:

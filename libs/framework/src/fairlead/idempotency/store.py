@@ -67,3 +67,4 @@ class Store(Protocol):
 
         Raises `InFlight` (409) while another request holds it.
         """
+        ...

@@ -27,9 +27,11 @@ def by_client_ip(request: Request[Any, Any]) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return text
-    if address.version == 6 and (mapped := address.ipv4_mapped) is None:
-        return str(ipaddress.ip_network((address.packed[:8] + bytes(8), 64)))
-    return str(address if address.version == 4 else mapped)
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address.packed[:8] + bytes(8), 64)))
 
 
 def by_principal(request: Request[Any, Any]) -> str | None:

@@ -47,6 +47,7 @@ class Backend(Protocol):
 
     async def take(self, key: str, rule: Rule, cost: int) -> Decision:
         """Count a request under a key, atomically. Raises `Unreachable`."""
+        ...
 
 
 class RateLimit(Extension):

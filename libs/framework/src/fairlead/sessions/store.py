@@ -41,6 +41,7 @@ class Store(Protocol):
 
     async def create(self, record: Record, lifetime_s: float) -> str:
         """Keep a new record for so long; its token. Raises `SessionTooLarge`."""
+        ...
 
     async def update(self, token: str, record: Record, changed: Collection[str], lifetime_s: float) -> str | None:
         """Write `seen_at` and the values of the keys that have changed (those that `record` has no more are removed).
