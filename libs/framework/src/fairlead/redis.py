@@ -23,6 +23,7 @@ own).
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -35,6 +36,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from fairlead.error_pages import error_response
 from fairlead.errors import ConfigurationError, ServiceUnavailable
 from fairlead.settings import Secret
+from fairlead.telemetry.pool_metrics import watch_pool
 
 if TYPE_CHECKING:
     from fairlead.app import App
@@ -90,6 +92,11 @@ def attach(
 
     async def check() -> None:
         await client.ping()
+
+    def count(index: int) -> int:
+        return int(client.connection_pool.get_connection_count()[index][0])  # idle ones, then those in use
+
+    watch_pool(name, idle=partial(count, 0), used=partial(count, 1), maximum=client.connection_pool.max_connections)
 
     @app.exception(*OUTAGE)
     def answer_outage(request: Request[Any, Any], exception: Exception) -> HTTPResponse:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fairlead.management.fleet import FleetStatus
 from fairlead.telemetry.metrics import Snapshot
-from fairlead.telemetry.snapshot import Family, Kind, Value
+from fairlead.telemetry.snapshot import Family, Kind, family
 from fairlead.workers.messages import WorkerState
 
 __all__ = ["fleet_snapshot"]
@@ -48,5 +48,4 @@ def fleet_snapshot(status: FleetStatus) -> Snapshot:
 
 
 def _family(kind: Kind, text: str, labels: list[str], values: Sequence[tuple[str, float]]) -> Family:
-    series: list[tuple[list[str], Value]] = [([label] if labels else [], value) for label, value in values]
-    return {"kind": kind, "help": text, "labels": labels, "bounds": [], "combine": "sum", "series": series}
+    return family(kind, text, [((label,) if labels else (), value) for label, value in values], labels=labels)

@@ -38,6 +38,7 @@ from fairlead.postgres.connection import (
     unavailable,
 )
 from fairlead.settings import Secret
+from fairlead.telemetry.pool_metrics import watch_pool
 
 if TYPE_CHECKING:
     from fairlead.app import App
@@ -169,6 +170,14 @@ class Database:
             raise ServiceUnavailable(f"no connection has been answered for {self.command_timeout_s:g} s")
         await self.fetchval("SELECT 1")
 
+    def idle(self) -> int:
+        """Connections that wait to be borrowed; 0 while the database is closed."""
+        return self._pool.get_idle_size() if self._pool is not None else 0
+
+    def used(self) -> int:
+        """Connections that are borrowed; 0 while the database is closed."""
+        return self._pool.get_size() - self._pool.get_idle_size() if self._pool is not None else 0
+
     def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:
             raise RuntimeError(f"database {self.name!r} is not open")
@@ -251,6 +260,7 @@ def attach(
     async def close_pool(_app: App[Any, Any]) -> None:
         await database.close()
 
+    watch_pool(name, idle=database.idle, used=database.used, maximum=max_size)
     app.before_server_start(open_pool)
     app.after_server_stop(close_pool)
     app.health.add(name, database.check, critical=True)

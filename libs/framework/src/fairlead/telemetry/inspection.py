@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Literal
 
-__all__ = ["MAX_PROFILE_S", "InspectionFailed", "dump", "profile"]
+__all__ = ["MAX_PROFILE_S", "InspectionFailed", "dump", "inspect", "profile"]
 
 MAX_PROFILE_S = 60.0
 MAX_TEXT_BYTES = 4 * 1024 * 1024
@@ -69,6 +69,14 @@ async def profile(seconds: float, format: ProfileFormat = "text") -> str:
     finally:
         _profiling.release()
     return _bounded(text)
+
+
+async def inspect(seconds: float, format: ProfileFormat = "text") -> tuple[str, str]:
+    """A dump for 0 seconds, else a profile: the problem, or "" and the text."""
+    try:
+        return "", await profile(seconds, format) if seconds else dump()
+    except InspectionFailed as failure:
+        return str(failure), ""
 
 
 def _frames(awaited: Any) -> Iterator[FrameType]:

@@ -23,6 +23,8 @@ METRICS_WAIT_S = 1.0
 """How long `/metrics` waits for the workers' answers; a blocked one then counts with its last snapshot."""
 
 
+BLOCKED = "the worker does not answer: its loop is blocked, and its log says by what"
+
 INSPECTION_WAIT_S = 5.0
 """Beyond the time that a profile takes by itself."""
 
@@ -85,7 +87,7 @@ class WorkerFleet:
             async with asyncio.timeout(seconds + INSPECTION_WAIT_S):
                 answer = await answered
         except TimeoutError:
-            return "the worker does not answer: its loop is blocked, and its log says by what", ""
+            return BLOCKED, ""
         finally:
             del self._inspections[question.serial]
         return answer.problem, answer.text

@@ -17,11 +17,11 @@ from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
 from fairlead.telemetry.observer import Observer, compose
 from fairlead.telemetry.otel import wants
 from fairlead.telemetry.process_metrics import ProcessMetrics
+from fairlead.telemetry.server_metrics import ServerMetrics
 from fairlead.telemetry.tracing import unobserved
 from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
 from fairlead.workers.recycling import Recycling, resident_bytes
-from fairlead.workers.server_metrics import ServerMetrics
 from fairlead.workers.tls import certificates_of
 
 __all__ = ["Service"]

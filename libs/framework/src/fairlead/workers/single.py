@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fairlead.app import App
 from fairlead.management.fleet import FleetStatus, WorkerStatus
@@ -27,6 +27,7 @@ from fairlead.management.server import serve_operations
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import Snapshot, registry
 from fairlead.workers.configuration import configure_app_logs
+from fairlead.workers.fleet import BLOCKED, INSPECTION_WAIT_S
 from fairlead.workers.loop import describe_loop, new_event_loop
 from fairlead.workers.messages import Beat, Changed, WorkerState
 from fairlead.workers.notification import notify
@@ -105,6 +106,7 @@ class Warden:
         self._wishes = Wishes()
         self._drain: Callable[[float], object] | None = None
         self._reload_certificates: Callable[[], int] | None = None
+        self._serving: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._is_up = threading.Event()
@@ -122,6 +124,7 @@ class Warden:
         """
         self._drain = drain
         self._reload_certificates = reload_certificates
+        self._serving = asyncio.get_running_loop()
 
     def stop_watching(self) -> None:
         """Watch no more; the management port is closed."""
@@ -158,6 +161,19 @@ class Warden:
         """Begin to drain, as at SIGTERM."""
         self._begin_drain(cause)
         return ""
+
+    async def inspect(self, worker: int, seconds: float, format: Literal["text", "html"]) -> tuple[str, str]:
+        """What the service's loop is doing; a loop that is blocked can't say."""
+        from fairlead.telemetry.inspection import inspect
+
+        if worker or self._serving is None:
+            return f"there is no worker {worker} that could answer", ""
+        asked = asyncio.run_coroutine_threadsafe(inspect(seconds, format), self._serving)
+        try:
+            async with asyncio.timeout(seconds + INSPECTION_WAIT_S):
+                return await asyncio.wrap_future(asked)
+        except TimeoutError:
+            return BLOCKED, ""
 
     def _signalled(self, number: signal.Signals) -> None:
         wish = self._wishes.judge(number)

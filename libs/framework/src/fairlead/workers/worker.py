@@ -163,14 +163,10 @@ class Worker:
             logger.exception("metrics could not be collected")
 
     async def _inspect(self, question: Inspect) -> None:
-        from fairlead.telemetry import inspection  # hardly ever needed
+        from fairlead.telemetry.inspection import inspect  # hardly ever needed
 
-        try:
-            text = await inspection.profile(question.seconds, question.format) if question.seconds else inspection.dump()
-        except inspection.InspectionFailed as failure:
-            self._channel.send(Inspected(question.serial, problem=str(failure)))
-        else:
-            self._channel.send(Inspected(question.serial, text))
+        problem, text = await inspect(question.seconds, question.format)
+        self._channel.send(Inspected(question.serial, text, problem))
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

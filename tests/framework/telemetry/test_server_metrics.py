@@ -8,10 +8,10 @@ from typing import Any
 from fairlead import App
 from fairlead.server import Server
 from fairlead.telemetry.metrics import merge, render
+from fairlead.telemetry.server_metrics import ServerMetrics
 from fairlead.testing import AsyncTestClient
 from fairlead.websocket import Overflow, PreparedMessage, SendQueue
 from fairlead.workers.listener import open_listener
-from fairlead.workers.server_metrics import ServerMetrics
 
 
 async def test_refused_messages_are_counted() -> None:

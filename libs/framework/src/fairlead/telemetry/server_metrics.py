@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Protocol
 
-from fairlead.server import Server
-from fairlead.telemetry.metrics import Snapshot
-from fairlead.telemetry.snapshot import Family, Kind, Value, family
+from fairlead.telemetry.snapshot import Family, Kind, Snapshot, family
 from fairlead.websocket.stats import ROUND_TRIP_BOUNDS_S, WebsocketStats
 
 __all__ = ["ServerMetrics"]
 
 
+class CountingServer(Protocol):
+    """What is asked of `fairlead.server.Server`."""
+
+    @property
+    def refused(self) -> dict[int, int]:
+        """Status → messages that were answered with it before they became a request."""
+
+    @property
+    def websocket_stats(self) -> Any:
+        """The counters of its websockets; None before the first."""
+
+
 class ServerMetrics:
     """A `Collector` for the registry. Websockets are left out as long as there has been none."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: CountingServer) -> None:
         self._server = server
 
     def collect(self) -> Snapshot:
@@ -46,16 +57,12 @@ def _websockets(stats: WebsocketStats) -> Snapshot:
 
 
 def _single(kind: Kind, text: str, value: int) -> Family:
-    return _family(kind, text, [], [([], value)])
+    return family(kind, text, [((), value)])
 
 
 def _by_number(text: str, label: str, counts: Mapping[int, int]) -> Family:
-    return _family("counter", text, [label], [([str(number)], count) for number, count in counts.items()])
+    return family("counter", text, [((str(number),), count) for number, count in counts.items()], labels=[label])
 
 
 def _by_direction(text: str, received: int, sent: int) -> Family:
-    return _family("counter", text, ["direction"], [(["received"], received), (["sent"], sent)])
-
-
-def _family(kind: Kind, text: str, labels: list[str], series: list[tuple[list[str], Value]]) -> Family:
-    return {"kind": kind, "help": text, "labels": labels, "bounds": [], "combine": "sum", "series": series}
+    return family("counter", text, [(("received",), received), (("sent",), sent)], labels=["direction"])
