@@ -85,7 +85,12 @@ async def _broadcast(names: list[str], subscribers: int, rounds: int, core: int)
             for name in order[number % len(order) :] + order[: number % len(order)]:
                 server, crowd = crowds[name]
                 before_s = server.cpu_s()
-                took_s = await crowd.broadcast(PER_ROUND)
+                try:
+                    took_s = await crowd.broadcast(PER_ROUND)
+                except (RuntimeError, TimeoutError) as error:
+                    print(f"{name}, round {number + 1}: {error!r}", file=sys.stderr)
+                    failed += 1
+                    continue
                 rates.setdefault(name, []).append(PER_ROUND * subscribers / took_s)
                 cpu.setdefault(name, []).append(PER_ROUND * subscribers / max(0.01, server.cpu_s() - before_s))
     print(f"\n{subscribers} subscribers, {rounds} rounds of {PER_ROUND} messages; medians (and slowest–fastest round)")

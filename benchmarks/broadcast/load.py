@@ -84,6 +84,8 @@ class Crowd:
     async def broadcast(self, count: int) -> float:
         """Have `count` messages sent to all but the last one; seconds until all have arrived. Raises RuntimeError if some don't."""
         speaker, listeners = self.subscribers[-1], len(self.subscribers) - 1
+        if self.lost:
+            raise RuntimeError(f"{self.lost} connections were lost")
         for subscriber in self.subscribers:
             subscriber.frames = 0
         self.expected, self.arrived, self._listeners = count, 0, listeners

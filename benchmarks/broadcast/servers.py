@@ -267,6 +267,7 @@ def sanic(port: int) -> None:
     from sanic import Sanic
 
     app: Any = Sanic("broadcast")
+    app.config.WEBSOCKET_PING_INTERVAL = None
     subscribers: set[Any] = set()
 
     async def send() -> None:
