@@ -247,3 +247,21 @@ async def test_a_backlog_waits_beyond_the_bound(wire: MakeWire) -> None:
     assert [queue.put(PreparedMessage("")) for _ in range(3)] == [True, True, False]
     queue.put_backlog([PreparedMessage("too late")])
     assert len(queue) == 0
+
+
+async def test_a_transport_that_fails_takes_nobody_along(wire: MakeWire) -> None:
+    """What a turn has collected is written by one callback: one connection's error is reported, and the others are written."""
+    peers, told = [wire() for _ in range(3)], []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: told.append(context["exception"]))
+
+    def fail(data: object) -> None:
+        raise OSError("broken")
+
+    peers[1].transport.write = fail  # type: ignore[method-assign]
+    message = PreparedMessage("to all")
+    for peer in peers:
+        peer.ws.post(message)
+    await turns()
+    assert [len(peer.sent) for peer in (peers[0], peers[2])] == [1, 1]
+    assert [str(error) for error in told] == ["broken"]

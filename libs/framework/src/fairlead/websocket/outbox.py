@@ -4,12 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 COLLECT_BYTES: Final = 65536
 """Frames that are collected for one write are written when they reach this size."""
 
 SENDS_PER_TURN: Final = 64
 """After so many `send`s that did not wait, one gives the loop a turn, so that `while True: await ws.send(…)` is harmless."""
+
+
+class Turn:
+    """What the outboxes of one loop have collected, written at the end of the turn by one callback for all.
+
+    PERF: a broadcast to thousands needs no handle of the loop for each of them, which costs as much as all else before the write.
+    """
+
+    __slots__ = ("outboxes",)
+
+    def __init__(self) -> None:
+        self.outboxes: list[Outbox] = []
+
+    def end(self) -> None:
+        """Write."""
+        outboxes, self.outboxes = self.outboxes, []
+        for outbox in outboxes:
+            try:
+                outbox.flush()
+            except Exception as error:
+                context = {"message": "a websocket's frames could not be written", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()
+
+
+def _turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
+    turn = _turns.get(loop)
+    if turn is None:
+        turn = _turns[loop] = Turn()
+    return turn
 
 
 class Waiting(Protocol):
@@ -22,11 +55,12 @@ class Waiting(Protocol):
 class Outbox:
     """The sending side of a transport. Order is kept between `write` and `collect`."""
 
-    __slots__ = ("_drained", "_loop", "_size", "_transport", "frames", "is_paused", "queue")
+    __slots__ = ("_drained", "_loop", "_size", "_transport", "_turn", "frames", "is_paused", "queue")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
+        self._turn = _turn_of(loop)
         self.frames: list[bytes] = []
         """What was collected and is to be flushed."""
         self._size = 0
@@ -47,7 +81,10 @@ class Outbox:
     def collect(self, data: bytes) -> None:
         """Write soon: at the next `write` or `flush`, at `COLLECT_BYTES`, at the latest in the loop's next turn."""
         if not self.frames:
-            self._loop.call_soon(self.flush)
+            waiting = self._turn.outboxes
+            if not waiting:
+                self._loop.call_soon(self._turn.end)
+            waiting.append(self)
         self.frames.append(data)
         self._size += len(data)
         if self._size >= COLLECT_BYTES:
