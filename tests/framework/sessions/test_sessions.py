@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from fairlead import App, HTTPResponse, Request, json, redis, text
+from fairlead import App, Blueprint, HTTPResponse, Request, json, redis, text
 from fairlead.errors import ConfigurationError
-from fairlead.sessions import CookieStore, MemoryStore, Sessions, session_of
+from fairlead.sessions import CookieStore, MemoryStore, Session, Sessions, session_of
 from fairlead.sessions.redis import RedisStore
 from fairlead.testing import AsyncTestClient
 from tests.redis_server import RedisServer
@@ -316,6 +316,29 @@ def test_without_a_secret() -> None:
         CookieStore("")
     with pytest.raises(ValueError, match="samesite"):
         Sessions(CookieStore(SECRET), samesite="None", secure=False)
+
+
+async def test_by_annotation() -> None:
+    """A handler that asks for `Session` is given it, on an application, a blueprint and in a group."""
+    app: App[Any, Any] = App("app")
+    part, member = Blueprint("part", "/part"), Blueprint("member", "/member")
+    group = Blueprint.group(member)
+    for target in (part, group):
+        Sessions(MemoryStore()).install(target)
+
+    async def count(request: Request[Any, Any], session: Session) -> HTTPResponse:
+        session["count"] = session.get("count", 0) + 1
+        return json([session["count"], session is request.ctx.session])
+
+    async def plain(request: Request[Any, Any]) -> HTTPResponse:
+        return json(len(session_of(request)))
+
+    part.add_route(count, "/")
+    member.add_route(plain, "/")
+    app.blueprint([part, group])
+    async with browser(app) as client:
+        assert [(await client.get("/part/")).json() for _ in range(2)] == [[1, True], [2, True]]
+        assert (await client.get("/member/")).json() == 0
 
 
 def test_without_sessions() -> None:

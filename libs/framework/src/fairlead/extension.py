@@ -101,8 +101,7 @@ def provided(given: T | Callable[[Any], T], request: Request[Any, Any]) -> T:
     The function is for modules that are imported before there is an app: `RateLimit(…, backend=lambda app: app.ctx.limits)`.
     """
     source: Any = given
-    backend: T = source(request.app) if callable(source) else source
-    return backend
+    return cast("T", source(request.app) if callable(source) else source)
 
 
 def _read(handler: Any, name: str) -> Collection[Any]:

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from fairlead.errors import ConfigurationError
-from fairlead.extension import Extension, provided
+from fairlead.extension import Extension, Installable, provided
 from fairlead.http.cookies import Cookie, CookieJar, SameSite
 from fairlead.http.headers import add_vary
+from fairlead.registrar import Registrar
 from fairlead.request import Request
 from fairlead.response import HTTPResponse
 from fairlead.sessions.session import Session
@@ -62,6 +63,12 @@ class Sessions(Extension):
         self._lifetime_s = lifetime_s
         self._clock = clock
         self._cookie = Cookie(cookie, "", secure=secure, httponly=True, samesite=samesite, host_prefix=secure)
+
+    def install(self, target: Installable) -> Self:
+        """As for every extension; on an app or a blueprint `Session` is a dependency from then on: `session: Session`."""
+        if isinstance(target, Registrar):
+            target.add_dependency(Session, session_of)
+        return super().install(target)
 
     def middleware(self) -> tuple[Middleware, Middleware]:
         """Load before the handler, store after it."""
