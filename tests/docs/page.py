@@ -19,6 +19,6 @@ class Page:
     def run(self, text: str, **names: Any) -> dict[str, Any]:
         """Run the one block that holds `text`; gives its names. Keywords are names that it finds."""
         (block,) = [block for block in self.blocks if text in block]
-        namespace: dict[str, Any] = {"__name__": "__page__", **names}
+        namespace: dict[str, Any] = {"__name__": __name__, **names}
         exec(compile(block, f"{self.path.name}: {text}", "exec"), namespace)
         return namespace

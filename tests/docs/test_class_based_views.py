@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from fairlead.testing import AsyncTestClient
-from tests.docs.pages import app_of, blocks_of
+from tests.docs.page import Page
 
-PAGE = "guide/class-based-views.md"
+PAGE = Page("guide/class-based-views.md")
 
 
 async def test_shop() -> None:
     """Methods, decorators, body, stream, and what is missing."""
-    assert len(blocks_of(PAGE)) == 1
-    app = app_of(PAGE, "shop")
+    assert len(PAGE.blocks) == 1
+    app = PAGE.run('App("shop")')["app"]
     async with AsyncTestClient(app) as client:
         assert (await client.put("/items", json={"name": "bolt"})).json() == ["nut", "bolt"]
         assert (await client.get("/items/2")).json() == {"name": "bolt", "owner": "ada"}

@@ -6,19 +6,19 @@ import asyncio
 
 from fairlead.signals import Event
 from fairlead.testing import AsyncTestClient
-from tests.docs.pages import DOCS, app_of, blocks_of
+from tests.docs.page import Page
 
-PAGE = "guide/signals.md"
+PAGE = Page("guide/signals.md")
 
 
 def test_no_block_is_left_out() -> None:
     """A block that is added to the page needs a test here."""
-    assert len(blocks_of(PAGE)) == 3
+    assert len(PAGE.blocks) == 3
 
 
 def test_every_event_is_listed() -> None:
     """The table names each built-in event."""
-    text = (DOCS / PAGE).read_text()
+    text = PAGE.path.read_text()
     for event in Event:
         namespace, _, action = event.rpartition(".")
         assert f"`{event}`" in text or (f"`{namespace}." in text and f"`.{action}`" in text), event
@@ -26,7 +26,7 @@ def test_every_event_is_listed() -> None:
 
 async def test_shop() -> None:
     """The handler is given what it names."""
-    app = app_of(PAGE, "shop")
+    app = PAGE.run('App("shop")')["app"]
     async with AsyncTestClient(app) as client:
         assert (await client.post("/users", json={"email": "ada@example.org"})).status_code == 201
     assert app.ctx.mails == ["ada@example.org"]
@@ -34,7 +34,7 @@ async def test_shop() -> None:
 
 async def test_orders() -> None:
     """A request waits for what another dispatches."""
-    async with AsyncTestClient(app_of(PAGE, "orders")) as client:
+    async with AsyncTestClient(PAGE.run('App("orders")')["app"]) as client:
         waiting = asyncio.create_task(client.get("/next"))
         while not waiting.done():
             await client.post("/orders/7")
@@ -43,7 +43,7 @@ async def test_orders() -> None:
 
 async def test_watched() -> None:
     """Responses and exceptions are told of."""
-    app = app_of(PAGE, "watched")
+    app = PAGE.run('App("watched")')["app"]
     async with AsyncTestClient(app) as client:
         await client.get("/")
         await client.get("/nowhere")

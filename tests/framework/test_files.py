@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import fairlead.static as module
 from fairlead import App, Request, file
-from fairlead.errors import FileNotFound, PreconditionFailed, RangeNotSatisfiable
-from fairlead.files import etag_of, guess_content_type, parse_range, validate_file
+from fairlead.errors import FileNotFound, NoRequest, PreconditionFailed, RangeNotSatisfiable
+from fairlead.files import etag_of, file_stream, guess_content_type, parse_range, validate_file
 from fairlead.http.headers import Headers
 from fairlead.static import StaticFiles, resolve_inside
 from fairlead.testing import AsyncTestClient
@@ -438,3 +438,23 @@ def test_nothing_to_serve(tmp_path: Path) -> None:
     """A folder that does not exist is an error when it is registered."""
     with pytest.raises(ValueError, match="no file or folder"):
         StaticFiles(location=tmp_path / "none")
+
+
+async def test_file_stream(tmp_path: Path) -> None:
+    """A file as the response, in pieces; under another name; missing is a 404; outside of a request an error."""
+    (tmp_path / "a.css").write_bytes(b"body {}")
+    app = App("a")
+
+    @app.get("/<name>")
+    async def handler(request: Request[Any, Any], name: str) -> Any:
+        return await file_stream(tmp_path / "a.css" if name != "none" else tmp_path / "none", 201, 2, filename=name)
+
+    async with AsyncTestClient(app) as client:
+        for name, shown in (("b.css", 'filename="b.css"'), ("ü.css", "filename*=UTF-8''%C3%BC.css")):
+            response = await client.get(f"/{name}")
+            assert (response.status_code, response.content) == (201, b"body {}")
+            assert response.headers["content-disposition"] == f"attachment; {shown}"
+            assert response.headers["content-type"] == "text/css; charset=utf-8"
+        assert (await client.get("/none")).status_code == 404
+    with pytest.raises(NoRequest):
+        await file_stream(tmp_path / "a.css")

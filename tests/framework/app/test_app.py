@@ -365,3 +365,83 @@ def test_options_of_a_websocket_route() -> None:
         "close_timeout_s": 10,
         "frame_timeout_s": 20,
     }
+
+
+async def test_named_middleware() -> None:
+    """Runs for the routes of these names alone, with or without the application's own name."""
+    app, seen = App("named"), []
+    for name in ("one", "two"):
+        app.get(f"/{name}", name=name)(lambda request: text(""))
+    app.register_named_middleware(lambda request: seen.append("before"), ["one"])
+    app.register_named_middleware(lambda request, response: seen.append("after"), ["named.one", "none"], "response")
+    async with AsyncTestClient(app) as client:
+        await client.get("/two")
+        assert seen == []
+        await client.get("/one")
+    assert seen == ["before", "after"]
+    with pytest.raises(RuntimeError, match="before it starts"):
+        app.register_named_middleware(lambda request: None, ["one"])
+
+
+async def test_own_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dumps` and `loads` of an application hold for its requests, and for no other application's."""
+    own: App[Any, Any] = App("own", dumps=lambda value: f'["{value}"]', loads=lambda body: body.decode().upper())
+    plain: App[Any, Any] = App("plain")
+    for app in (own, plain):
+        app.post("/")(lambda request: json(request.json))
+    for app, expected in ((own, ['"A"']), (plain, "a")):
+        async with AsyncTestClient(app) as client:
+            response = await client.post("/", content=b'"a"')
+            assert response.text == (f'["{expected[0]}"]' if app is own else '"a"')
+    assert json("x").body == b'"x"'
+
+
+def test_configuration_and_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`env_prefix` reads the environment at once; there is a loop only where one runs."""
+    monkeypatch.setenv("SHOP_PORT", "81")
+    monkeypatch.setenv("SHOP_OWN", "yes")
+    app = App("shop", env_prefix="SHOP_")
+    app.update_config({"OTHER": 1})
+    assert (app.config.PORT, app.config.OWN, app.config.OTHER) == (81, True, 1)
+    with pytest.raises(RuntimeError):
+        _ = app.loop
+
+
+async def test_shutting_down_tasks() -> None:
+    """All of them, at any time."""
+    app = App("tasks")
+    async with AsyncTestClient(app):
+        assert app.loop is asyncio.get_running_loop()
+        tasks = [app.add_task(asyncio.Event().wait()) for _ in range(2)]
+        await app.shutdown_tasks(timeout=5)
+        assert all(task is not None and task.cancelled() for task in tasks)
+        await app.shutdown_tasks()
+
+
+async def test_middleware_runs_once() -> None:
+    """Where Sanic runs request middleware again for an error page: each runs once, whatever fails."""
+    app, seen = App("once"), []
+
+    @app.on_request
+    def first(request: Request[Any, Any]) -> None:
+        seen.append("first")
+
+    @app.on_request
+    def second(request: Request[Any, Any]) -> None:
+        seen.append("second")
+        if request.path == "/middleware":
+            raise Forbidden("no")
+
+    @app.on_response
+    def after(request: Request[Any, Any], response: Any) -> None:
+        seen.append(response.status)
+
+    @app.get("/<name>")
+    def handler(request: Request[Any, Any], name: str) -> None:
+        raise Forbidden("no")
+
+    async with AsyncTestClient(app) as client:
+        for path, status in (("/middleware", 403), ("/handler", 403), ("/none/at/all", 404)):
+            seen.clear()
+            await client.get(path)
+            assert seen == ["first", "second", status], path

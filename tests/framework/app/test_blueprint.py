@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fairlead import App, Blueprint, BlueprintGroup, Request, text
-from fairlead.errors import Forbidden
+from fairlead.errors import Forbidden, NotFound
 from fairlead.testing import AsyncTestClient
 
 
@@ -102,3 +102,41 @@ def test_two_blueprints_of_one_name() -> None:
         app.blueprint(Blueprint("same"))
     app.blueprint(Blueprint("same"), name_prefix="other")
     assert sorted(app.blueprints) == ["other_same", "same"]
+
+
+async def test_copies() -> None:
+    """A copy has what was attached until then, under its own name; `ctx` if asked for; neither sees the other's additions."""
+    original = Blueprint("original", url_prefix="/a", version=1, host="x.example")
+    original.ctx.note = 1
+    original.get("/one", name="one")(lambda request: text("one"))
+    original.exception(NotFound)(lambda request, exception: text("own"))
+    copy = original.copy("copy", url_prefix="/b", host=None)
+    original.get("/two", name="two")(lambda request: text("two"))
+    assert (copy.name, copy.copied_from, copy.version, copy.url_prefix, copy.host) == ("copy", "original", 1, "/b", None)
+    assert [record.name for record in copy.route_records] == ["one"]
+    assert copy.error_handlers == original.error_handlers
+    assert not hasattr(copy.ctx, "note")
+    assert original.copy("other", with_ctx=True).ctx.note == 1
+    with pytest.raises(TypeError, match="prefix"):
+        original.copy("wrong", prefix="/c")
+    app = App("copies")
+    assert not copy.registered
+    app.blueprint(copy)
+    assert copy.registered
+    assert list(copy.apps) == [app]
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/v1/b/one")).text == "one"
+        assert (await client.get("/v1/b/two")).text == "own"
+
+
+def test_groups_are_sequences() -> None:
+    """Of blueprints and groups; `group` takes them one by one or in lists."""
+    one, two, three = (Blueprint(name) for name in ("one", "two", "three"))
+    group = Blueprint.group([one, two], three)
+    group[1] = group
+    assert list(group) == [one, group, three]
+    group[1:2] = [two]
+    group.extend([one])
+    del group[-1]
+    group.insert(0, three)
+    assert (len(group), group.index(two), group[0]) == (3 + 1, 2, three)

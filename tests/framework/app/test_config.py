@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairlead import Config
-from fairlead.config import DEFAULTS
+from fairlead.config import DEFAULTS, DetailedConverter
 from fairlead.errors import ConfigurationError
 
 
@@ -123,3 +123,36 @@ def test_limits_come_from_the_configuration() -> None:
 def test_defaults_are_valid() -> None:
     """Every default passes its own check."""
     assert dict(Config(DEFAULTS)) == DEFAULTS
+
+
+def test_prefixes_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The framework's keys keep their types, others are cast or stay text; the latest converter is asked first."""
+
+    class Ports(DetailedConverter):
+        def __call__(self, full_key: str, config_key: str, value: str, defaults: dict[str, Any]) -> Any:
+            if not config_key.endswith("_PORT"):
+                raise ValueError(value)
+            return (full_key, defaults["PORT"], int(value))
+
+    config = Config(converters=[Ports()])
+    config.load_environment({"A_PORT": "1", "A_DB_PORT": "5", "A_N": "5", "A_F": "1.5", "A_T": "off", "A_S": "text"}, "A_")
+    assert (config.PORT, config.DB_PORT) == (1, ("A_DB_PORT", 8000, 5))
+    assert (config.N, config.F, config.T, config.S) == (5, 1.5, False, "text")
+    config.register_type(lambda text: text.split("|")[:2])
+    monkeypatch.setenv("B_N", "1|2")
+    config.load_environment_vars("B_")
+    assert config.N == ["1", "2"]
+    assert Config(env_prefix="B_").N == "1|2"
+    with pytest.raises(ConfigurationError, match="PORT"):
+        config.load_environment({"A_PORT": "x"}, "A_")
+
+
+def test_variables_in_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`${name}` alone is replaced, and must be set."""
+    (tmp_path / "$home.py").write_text("A = 1\n")
+    monkeypatch.setenv("own_folder", str(tmp_path))
+    config = Config()
+    config.update_config("${own_folder}/$home.py")
+    assert config.A == 1
+    with pytest.raises(ConfigurationError, match="no_such_variable"):
+        config.update_config("${no_such_variable}/x.py")

@@ -202,3 +202,22 @@ def test_nothing_is_added_after_the_start(register: Any) -> None:
     for registrar in (app, blueprint):
         with pytest.raises(RuntimeError, match="serving already"):
             register(registrar)
+
+
+async def test_every_exception() -> None:
+    """`all_exceptions` is `exception` for everything."""
+    app = App("a")
+    app.all_exceptions(lambda request, exception: text(type(exception).__name__, 500))
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/none")).text == "NotFound"
+
+
+@pytest.mark.parametrize(
+    "event",
+    ["main_process_ready", "reload_process_start", "reload_process_stop", "before_reload_trigger", "after_reload_trigger"],
+)
+def test_decorators_of_processes(event: str) -> None:
+    """There is one for each event."""
+    app = App("a")
+    listener = getattr(app, event)(lambda app: None)
+    assert app.listener_records == [(event, listener, 0)]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead import text
-from fairlead.http.cookies import Cookie, RequestCookies, parse_cookies
+from fairlead.http.cookies import Cookie, CookieJar, RequestCookies, parse_cookies
+from fairlead.http.headers import Headers
 
 
 def test_reading() -> None:
@@ -87,3 +88,21 @@ def test_cookies_that_browsers_refuse(options: dict[str, Any]) -> None:
     """A combination that no browser keeps is an error of the application, not a silent loss."""
     with pytest.raises(ValueError, match=r"cookie|needs|prefix|stand"):
         Cookie(**{"key": "a", "value": "b", **options})
+
+
+def test_jar() -> None:
+    """The cookies of a response can be asked for; a line that is none is passed over."""
+    jar, place = CookieJar(Headers()), {"path": "/x", "domain": "shop.example"}
+    made = jar.add_cookie("a", "ü 1", **place, max_age=5, httponly=True, samesite="Strict", partitioned=True)
+    jar.add_cookie("b", "2", host_prefix=True, expires=datetime(2030, 1, 1, tzinfo=UTC))
+    jar.add_cookie("c", "3", secure_prefix=True)
+    gone = jar.delete_cookie("d")
+    jar._headers.add("set-cookie", "no cookie")
+    jar._headers.add("set-cookie", "e=1; Max-Age=soon")
+    assert jar.get_cookie("a", path="/x", domain="shop.example") == made
+    assert jar.get_cookie("b") is None
+    assert jar.has_cookie("b", host_prefix=True)
+    assert jar.has_cookie("c", secure_prefix=True)
+    assert gone.max_age == 0
+    assert [cookie.name for cookie in jar.cookies] == ["a", "__Host-b", "__Secure-c", "d"]
+    assert (jar.cookies[1].expires, jar.has_cookie("none")) == (datetime(2030, 1, 1, tzinfo=UTC), False)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from fairlead import App, text
 from fairlead.errors import MethodNotAllowed, NotFound
 from fairlead.http.head import Head
 from fairlead.request import Request
 from fairlead.routing import Route, RouteExists, Router
+from fairlead.testing import AsyncTestClient
 
 
 def make_router(*paths: str | tuple[str, str], **options: Any) -> Router:
@@ -195,3 +197,58 @@ def test_own_parameter_types() -> None:
         find(router, "/13")
     with pytest.raises(ValueError, match="exists"):
         router.register_pattern("int", int, r"\d")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("/<f=path:ext>", "is no path"),
+        ("/<f=int:str>", "before an extension only"),
+        ("/<f=none:ext>", "'none' is no parameter type"),
+        ("/<ext>/<f:ext>", "twice"),
+    ],
+)
+def test_extensions_that_make_no_sense(pattern: str, message: str) -> None:
+    """A file is no path and no regular expression, and `=` stands before an extension only."""
+    with pytest.raises(ValueError, match=message):
+        make_router(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "values"),
+    [
+        ("/<f:ext>", "/a.b.txt", ["a.b", "txt"]),
+        ("/<f:ext=tar.gz|gz>", "/a.tar.gz", ["a", "tar.gz"]),
+        ("/x/<n:int>/<f=int:ext=png>", "/x/1/2.png", [1, 2, "png"]),
+        ("/<f:ext>", "/plain", None),
+        ("/<f:ext>", "/a.", None),
+        ("/<f:ext>", "/.txt", None),
+        ("/<f=int:ext=png>", "/a.png", None),
+    ],
+)
+def test_extensions(pattern: str, path: str, values: list[Any] | None) -> None:
+    """A file and its extension are two values; the longest known extension wins; a name without one doesn't fit."""
+    router = make_router(pattern)
+    if values is None:
+        with pytest.raises(NotFound):
+            find(router, path)
+    else:
+        assert find(router, path)[1] == values
+
+
+async def test_types_from_annotations() -> None:
+    """A parameter without a type has that of its annotation; one that can't be read changes nothing."""
+    app = App("a")
+
+    def typed(request: Any, id: int) -> Any:
+        return text(type(id).__name__)
+
+    def unreadable(request: Any, id: NoSuchName) -> Any:  # type: ignore[name-defined] # noqa: F821
+        return text(type(id).__name__)
+
+    app.add_route(typed, "/typed/<id>")
+    app.add_route(unreadable, "/unreadable/<id>")
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/typed/7")).text == "int"
+        assert (await client.get("/typed/seven")).status_code == 404
+        assert (await client.get("/unreadable/7")).text == "str"

@@ -45,6 +45,7 @@ async def _run(app: App[Any, Any], name: str, words: list[str]) -> Any:
     try:
         return await app.commands.run(app, name, words)
     finally:
+        await app.injector.close()
         await app.lifecycle.run("after_server_stop", app)
 
 

@@ -81,6 +81,13 @@ class PatternTypes:
             raise ValueError(f"the parameter type {label!r} exists already")
         self._types[label] = ParameterType(label, _matching(pattern, convert), 45)
 
+    def known(self, label: str) -> ParameterType:
+        """The type of a name. Raises ValueError for what is none."""
+        try:
+            return self._types[label]
+        except KeyError:
+            raise ValueError(f"{label!r} is no parameter type") from None
+
     def find(self, label: str, name: str) -> ParameterType:
         """The type of a label; a label that is no known type is a regular expression."""
         known = self._types.get(label)
@@ -149,9 +156,9 @@ def _parameter(found: re.Match[str], types: PatternTypes) -> Parameter:
     name, of_name, label = found[1], found[2], found[3] or "str"
     extension = _EXTENSION(label)
     if extension is not None:
-        stem = types.find(of_name or "str", name)
+        stem = types.known(of_name or "str")
         if stem.label == "path":
-            raise ValueError(f"<{found[0]}>: a file with an extension is no path")
+            raise ValueError(f"{found[0]}: a file with an extension is no path")
         return Parameter(name, _with_extension(stem, extension[1]), (name, "ext"))
     if of_name is not None:
         raise ValueError(f"{found[0]}: a type stands before an extension only, as in <{name}={of_name}:ext>")
