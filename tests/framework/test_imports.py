@@ -13,6 +13,9 @@ import fairlead
 
 PACKAGE = Path(fairlead.__file__).parent
 OPTIONAL = {
+    "attrs",
+    "multipart",
+    "pydantic",
     "alembic",
     "argon2",
     "asyncpg",

@@ -252,3 +252,8 @@ async def test_status_of_what_is_returned() -> None:
         created = await client.post("/")
         assert (created.status_code, created.json(), created.headers["x-made"]) == (201, {"name": "n"}, "yes")
         assert [(await client.get(path)).status_code for path in ("/", "/?own=1")] == [202, 299]
+
+
+def test_options_of_the_encoder() -> None:
+    """Options of `json` are msgspec's."""
+    assert json({"b": 1, "a": 2}, order="sorted").body == b'{"a":2,"b":1}'

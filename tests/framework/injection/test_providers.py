@@ -510,10 +510,23 @@ def test_mistakes_in_a_handlers_path() -> None:
 
     async def no_hash(request: Request, given: Any) -> None: ...
 
+    async def both(request: Request, body: Body[int], form: Form[int]) -> None: ...
+
+    async def streaming(request: Request, body: Body[int]) -> None: ...
+
+    async def unseen(request: Request, given: OnlyForCheckers) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
     no_hash.__annotations__["given"] = []
-    for handler, message in ((no_such, "asks for 'shelf'"), (mapping, "not a mapping"), (no_hash, "nobody provides given")):
+    for handler, message in (
+        (no_such, "asks for 'shelf'"),
+        (mapping, "not a mapping"),
+        (no_hash, "nobody provides given"),
+        (both, "a JSON body and for a form"),
+        (streaming, "streams its body"),
+        (unseen, "given: OnlyForCheckers .which is imported for type checkers only"),
+    ):
         app = App("mistakes")
-        app.add_route(handler, "/")
+        app.add_route(handler, "/", stream=handler is streaming)
         handler.__annotations__.update(request=Request)
         with pytest.raises(TypeError, match=message):
             app.finalise()

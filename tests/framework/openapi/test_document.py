@@ -268,6 +268,10 @@ def test_decorators() -> None:
     @openapi.definition(body=openapi.RequestBody(New, "A body"), tag=["a", "b"], secured=("key", "other"))
     async def more(request: Request) -> None: ...
 
+    @app.get("/short")
+    @openapi.definition(summary="Short")
+    async def short(request: Request) -> None: ...
+
     document = documented(
         app,
         security_schemes={
@@ -279,7 +283,8 @@ def test_decorators() -> None:
             },
         },
     )
-    assert list(document["paths"]) == ["/a/{shelf}", "/all", "/more"]
+    assert list(document["paths"]) == ["/a/{shelf}", "/all", "/more", "/short"]
+    assert document["paths"]["/short"]["get"]["summary"] == "Short"
     operation = document["paths"]["/a/{shelf}"]["get"]
     assert operation["responses"].pop("404")["description"] == "Not Found"
     assert operation == {

@@ -44,7 +44,9 @@ def compose(
     """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
     binding = (injector or Injector()).bind(route.handler, route.parameter_names, given=2 if route.is_websocket else 1)
     call, is_async = binding.call, binding.is_async
-    route.stream = route.stream or binding.reads_form
+    if route.stream and "body" in binding.places:
+        raise TypeError(f"{route.name} streams its body: it reads it by itself, or asks for Body[…] without stream=True")
+    route.stream = route.stream or "form" in binding.places
     if route.stream:
         limit = max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
         call, is_async = _with_limit(_with_stream(call, limit), limit), True  # outside: the body may have come whole

@@ -125,6 +125,9 @@ class Request(Generic[AppT, CtxT]):
     )
 
     app: AppT
+    head: Head
+    raw_method: bytes
+    target: bytes
     route: Any
     """The `Route` that was found; None for 404 and 405."""
     ctx: CtxT

@@ -83,7 +83,7 @@ def validate(
             return await call_handler(request, handler, *leading, **named, **read_all(request, readers))
 
         around = _around(validated, handler, tuple(name for name, _ in readers))
-        around.__dict__.update(__fairlead_parameters__=parameters, __fairlead_reads_form__=form is not None)
+        around.__dict__.update(__fairlead_parameters__=parameters)
         return around
 
     return decorate

@@ -118,7 +118,7 @@ def _fields(value: dict[Any, Any], record: Any) -> Iterator[tuple[str, Any, Any]
     config = getattr(get_origin(bare(record)) or bare(record), "__struct_config__", None)
     if config is not None and config.forbid_unknown_fields:
         known = {config.tag_field, *(field.name for field in fields)}
-        for name in value.keys() - known:
+        for name in (name for name in value if name not in known):
             yield "", f"Object contains unknown field `{name}`", _WRONG
 
 

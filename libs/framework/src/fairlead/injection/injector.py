@@ -13,13 +13,14 @@ from validation. All marked values are read before the answer to bad ones is giv
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from fairlead.errors import ValidationFailed
 from fairlead.injection.lifetime import Lifetime
+from fairlead.injection.marks import Place
 from fairlead.injection.providers import Dependency, Provider, Providers, name_of
 from fairlead.injection.records import is_record
 from fairlead.injection.signature import Parameter, parameters_of
@@ -35,7 +36,8 @@ class Binding:
 
     call: Callable[..., Any]
     is_async: bool
-    reads_form: bool = False
+    places: frozenset[Place] = frozenset()
+    """What of the request is read for it, for its decorators and for its dependencies."""
 
 
 class Injector:
@@ -46,7 +48,7 @@ class Injector:
         self.overrides: dict[Any, Any] = {}
         self._singletons = Lifetime("singleton", self.overrides)
         self._worker = Lifetime("worker", self.overrides, self._singletons)
-        self._bindings: dict[tuple[Any, tuple[str, ...], int], Binding] = {}
+        self._bindings: dict[tuple[int, tuple[str, ...], int], Binding] = {}
 
     def add(self, dependency: Dependency) -> None:
         """Register a dependency. Raises ValueError for a second one of the same type."""
@@ -94,7 +96,7 @@ class Injector:
 
     def binding_of(self, handler: Callable[..., Any], names: tuple[str, ...], given: int = 1) -> Binding:
         """`bind`, once for each handler: for decorators that call what they decorate."""
-        key = (handler, names, given)
+        key = (id(handler), names, given)  # a callable object may have no hash; its binding keeps it alive
         binding = self._bindings.get(key)
         if binding is None:
             binding = self._bindings[key] = self.bind(handler, names, given)
@@ -108,8 +110,8 @@ class Injector:
         inner = getattr(handler, "__fairlead_handler__", None)
         if inner is not None:  # it calls this later, by `call_handler`: errors are to show now
             names = (*path_names, *getattr(handler, "__fairlead_gives__", ()))
-            reads_form = self.binding_of(inner, names, given).reads_form or getattr(handler, "__fairlead_reads_form__", False)
-            return Binding(_by_name(handler, tuple(path_names), (), given), is_coroutine_handler(handler), reads_form)
+            places = _places(handler, getattr(handler, "__fairlead_parameters__", ()), self.binding_of(inner, names, given).places)
+            return Binding(_by_name(handler, tuple(path_names), (), given), is_coroutine_handler(handler), places)
         parameters = parameters_of(handler)[given:]
         readers = {p.name: reader_of(p) for p in parameters if p.place is not None}
         needs = {p.name: self.providers.provider_of(p.kind) for p in parameters if p.place is None and p.kind in self.providers}
@@ -119,32 +121,18 @@ class Injector:
         own = {p.name for p in parameters if p.name not in readers and p.name not in needs}
         taken = [name for name in path_names if name in own or name not in used | readers.keys() | needs.keys()]
         _check(handler, given, path_names, [*taken, *readers, *needs], parameters)
-        reads_form = any(p.place == "form" for p in parameters) or any(provider.reads_form for provider in needs.values())
-        if needs or reads_form:
-            return Binding(
-                self._with_lifetime(handler, tuple(path_names), readers, needs, given, frozenset(taken), reads_form),
-                True,
-                reads_form,
-            )
+        places = _places(handler, parameters, *(provider.places for provider in needs.values()))
+        if needs or "form" in places:
+            call = _by_name(handler, tuple(path_names), tuple(readers.items()), given, frozenset(taken))
+            return Binding(self._with_lifetime(call, needs, reads_form="form" in places), True, places)
         is_async = is_coroutine_handler(handler)
         if not readers and _takes_in_order(handler, path_names, given):
             return Binding(handler, is_async)
         if len(readers) == 1 and not path_names and _takes_in_order(handler, list(readers), given):
-            return Binding(_with_one(handler, next(iter(readers.values())), given), is_async)
-        return Binding(_by_name(handler, tuple(path_names), tuple(readers.items()), given, frozenset(taken)), is_async)
+            return Binding(_with_one(handler, next(iter(readers.values())), given), is_async, places)
+        return Binding(_by_name(handler, tuple(path_names), tuple(readers.items()), given, frozenset(taken)), is_async, places)
 
-    def _with_lifetime(
-        self,
-        handler: Callable[..., Any],
-        path_names: tuple[str, ...],
-        readers: dict[str, Extract],
-        needs: dict[str, Provider],
-        given: int,
-        taken: frozenset[str],
-        reads_form: bool,
-    ) -> Callable[..., Any]:
-        call = _by_name(handler, path_names, tuple(readers.items()), given, taken)
-
+    def _with_lifetime(self, call: Callable[..., Any], needs: dict[str, Provider], *, reads_form: bool) -> Callable[..., Any]:
         async def with_lifetime(request: Request[Any, Any], *values: Any) -> Any:
             lifetime = self.lifetime(request)
             try:
@@ -169,7 +157,7 @@ def _check(
     try:
         inspect.signature(handler).bind(*[None] * given, **dict.fromkeys(names))
     except TypeError as exc:
-        unknown = [f"{p.name}: {name_of(p.kind)}" for p in parameters if p.is_required and p.name not in names]
+        unknown = [f"{p.name}: {_shown(p)}" for p in parameters if p.is_required and p.name not in names]
         hint = f"; nobody provides {', '.join(unknown)}" if unknown else ""
         raise TypeError(
             f"the handler {_called(handler)} can't be called with ({', '.join(['request', *path_names])}): {exc}{hint}"
@@ -177,6 +165,21 @@ def _check(
     for p in parameters:
         if p.place == "path" and p.name not in path_names and not is_record(p.kind):
             raise TypeError(f"the handler {_called(handler)} asks for {p.name!r}, which its path hasn't")
+
+
+def _places(handler: Callable[..., Any], parameters: Sequence[Parameter], *others: Collection[Place]) -> frozenset[Place]:
+    """All places that are read. Raises TypeError for a body that is to be JSON and a form at once."""
+    own = frozenset(parameter.place for parameter in parameters if parameter.place is not None)
+    places = own.union(*others)
+    if places >= {"body", "form"}:
+        raise TypeError(f"the handler {_called(handler)} asks for a JSON body and for a form: a request has one of them")
+    return places
+
+
+def _shown(parameter: Parameter) -> str:
+    if isinstance(parameter.kind, str):
+        return f"{parameter.kind} (which is imported for type checkers only)"
+    return name_of(parameter.kind)
 
 
 def _called(handler: Callable[..., Any]) -> str:

@@ -40,7 +40,7 @@ class Lifetime:
         arguments: dict[str, Any] = {name: await self.value(needed) for name, needed in provider.needs}
         request = self._request
         if request is not None:
-            if provider.reads_form:
+            if "form" in provider.places:
                 await request.receive_form()
             arguments.update((name, read(request)) for name, read in provider.reads)
             arguments.update((name, request.match_info[name]) for name in provider.path_names)

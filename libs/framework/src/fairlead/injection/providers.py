@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_origin
 
+from fairlead.injection.marks import Place
 from fairlead.injection.signature import Parameter, parameters_of
 from fairlead.injection.sources import Extract, reader_of
 from fairlead.request import Request
@@ -62,7 +63,7 @@ class Provider:
     marked: list[Parameter] = field(default_factory=list)
     path_names: list[str] = field(default_factory=list)
     request_names: list[str] = field(default_factory=list)
-    reads_form: bool = False
+    places: set[Place] = field(default_factory=set)
 
 
 def name_of(kind: Any) -> str:
@@ -119,7 +120,7 @@ class Providers:
             if _LIFETIMES[needed.scope] < _LIFETIMES[provider.scope]:
                 raise TypeError(f"{here}: its scope is {needed.scope}, too short for one whose scope is {provider.scope}")
             provider.needs.append((parameter.name, needed))
-            provider.reads_form |= needed.reads_form
+            provider.places |= needed.places
         elif parameter.place is None and not is_request(parameter):
             if parameter.is_required and provider.scope == "request":
                 provider.path_names.append(parameter.name)  # `bind` knows whether the path has it
@@ -132,7 +133,7 @@ class Providers:
         else:
             provider.reads.append((parameter.name, reader_of(parameter)))
             provider.marked.append(parameter)
-            provider.reads_form |= parameter.place == "form"
+            provider.places.add(parameter.place)
 
 
 def _provider_of(dependency: Dependency) -> Provider:
