@@ -31,7 +31,7 @@ def test_no_limit_is_left_out() -> None:
     known = {name for names, _ in ROWS for name in re.findall(r"[A-Z_]+", names)}
     words = (
         r"(REQUEST|RESPONSE|UPLOAD|PIPELINE|MAX|FIRST|WRITE|TLS_HANDSHAKE|KEEP_ALIVE|WEBSOCKET)_"
-        r".*(SIZE|TIMEOUT|RATE|QUEUE|HEADERS|CONNECTIONS|PEER)$"
+        r".*(SIZE|TIMEOUT|RATE|QUEUE|PINGS|HEADERS|CONNECTIONS|PEER)$"
     )
     assert {name for name in DEFAULTS if re.match(words, name)} <= known
 

@@ -364,6 +364,7 @@ def test_options_of_a_websocket_route() -> None:
         "ping_timeout_s": 7,
         "close_timeout_s": 10,
         "frame_timeout_s": 20,
+        "max_pings": 100,
     }
 
 

@@ -92,6 +92,13 @@ BROKEN_RULES = {
     "ping of 126 bytes": (client_frame(PING, b"a" * 126), 1002),
     "continuation of nothing": (client_frame(CONT, b"a"), 1002),
     "new message within a fragmented one": (client_frame(TEXT, b"a", fin=False) + text("b"), 1002),
+    "new message with a reserved bit within a fragmented one": (
+        client_frame(TEXT, b"a", fin=False) + client_frame(TEXT, b"b", bits=0x40),
+        1002,
+    ),
+    "empty fragment, then a new message": (client_frame(TEXT, b"", fin=False) + text("b"), 1002),
+    "continuation with a reserved bit": (client_frame(BINARY, b"a", fin=False) + client_frame(CONT, b"b", bits=0x40), 1002),
+    "unmasked continuation": (client_frame(BINARY, b"a", fin=False) + client_frame(CONT, b"b", masked=False), 1002),
     "close code 999": (close(999), 1002),
     "close code 1005": (close(1005), 1002),
     "close code 1006": (close(1006), 1002),
@@ -176,9 +183,33 @@ async def test_a_read_full_of_fragments_leaves_others_their_turn(wire: MakeWire)
     assert not peer.transport.is_reading_paused
 
 
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_flood_of_control_frames_is_ended(wire: MakeWire, opcode: int) -> None:
+    """More than WEBSOCKET_MAX_PINGS pings or pongs between two sweeps are 1008; as many, again and again, are not."""
+    peer = wire(max_pings=5, ping_interval_s=None)
+    for _ in range(3):
+        peer.feed(client_frame(opcode, b"x") * 5)
+        peer.ws.sweep(0)
+    assert peer.ws.open
+    peer.feed(client_frame(opcode, b"x") * 6)
+    assert peer.sent_close == (1008, "too many pings")
+    assert sum(first == PONG | FIN for first, _ in peer.sent) == (20 if opcode == PING else 0)
+
+
+async def test_bombs_below_the_limit_leave_others_their_turn(wire: MakeWire) -> None:
+    """Messages of a kilobyte that inflate to the limit each are handled one a turn, and stop at the queue's bound."""
+    size = 1_048_576
+    peer = wire(accepted=with_compression(), max_size=size, max_queue=3)
+    peer.feed(deflated(b"a" * size) + deflated(b"b" * size) * 9)
+    assert (peer.stats.messages_received, peer.transport.is_reading_paused) == (1, True)
+    await turns(20)
+    assert peer.stats.messages_received == 3
+    assert await peer.ws.recv() == "a" * size
+
+
 async def test_ping_flood_of_a_peer_that_does_not_read_is_bounded(wire: MakeWire) -> None:
     """Pongs that the peer does not take stop the reading of its pings; nothing grows."""
-    peer = wire()
+    peer = wire(max_pings=0)
     peer.ws.pause_writing()
     peer.feed(client_frame(PING, b"flood") * 500)
     assert len(peer.sent) == 1

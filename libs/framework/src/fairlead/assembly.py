@@ -238,6 +238,7 @@ def websocket_options(config: Config, own: dict[str, Any]) -> dict[str, Any]:
         "ping_timeout_s": own.get("ping_timeout", config.WEBSOCKET_PING_TIMEOUT) or None,
         "close_timeout_s": config.WEBSOCKET_TIMEOUT,
         "frame_timeout_s": config.WEBSOCKET_FRAME_TIMEOUT,
+        "max_pings": config.WEBSOCKET_MAX_PINGS,
     }
 
 

@@ -89,6 +89,7 @@ DEFAULTS: dict[str, Any] = {
     "WEBSOCKET_MAX_SIZE": 1_048_576,
     "WEBSOCKET_MAX_QUEUE": 32,
     "WEBSOCKET_FRAME_TIMEOUT": 20.0,
+    "WEBSOCKET_MAX_PINGS": 100,  # pings and pongs of a peer within a second; 0: any number
     "WEBSOCKET_COMPRESSION": None,
     "WEBSOCKET_ORIGINS": (),
     # Proxies

@@ -51,6 +51,7 @@ def open_websocket(connection: HttpConnection, request: Request[Any, Any], optio
         ping_timeout_s=options["ping_timeout_s"],
         close_timeout_s=options["close_timeout_s"],
         frame_timeout_s=options["frame_timeout_s"],
+        max_pings=options["max_pings"],
         stats=shared.websocket_stats if request.span is None else request.span.watch_messages(shared.websocket_stats),
     )
     fields = [*options.get("headers", ()), *([("x-request-id", request.id)] if shared.limits.request_id_header else [])]

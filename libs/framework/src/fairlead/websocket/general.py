@@ -8,6 +8,10 @@ library wants to send is collected.
 The object is made when a connection first needs it: most connections need it for their close frame only, and 10,000 idle
 ones then save its memory (2.3 KiB each) and the handshake its time.
 
+Fragments that are not compressed come without a detour through the library (`receive_fragment`), whose parser takes 10 µs for each:
+a message in small pieces would cost far more than its bytes. The library then knows nothing of the message that is under way, so
+the rules for what may follow (§5.4) are kept here.
+
 Fragments are written into one growing buffer, never kept one by one, and their number is bounded: a message of a million
 one-byte fragments costs a megabyte of memory, not two hundred.
 """
@@ -32,6 +36,11 @@ from fairlead.websocket.prepared import PreparedMessage
 
 Message: TypeAlias = str | bytes
 
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+FIN = 0x80
+"""The bit of a message's last frame (RFC 6455 §5.2)."""
+
 RSV1 = 0x40
 """The bit of a message's first frame that says that the message is compressed (RFC 7692 §6)."""
 
@@ -54,13 +63,24 @@ def payload_bytes(message: Message) -> int:
 class GeneralPath:
     """Feed it whole frames by `receive`; then write what is `to_send` and see whether it `has_ended`."""
 
-    __slots__ = ("_bytes", "_decoder", "_fragments", "_is_compressed", "_is_overtaken", "_max_fragments", "_protocol", "_text")
+    __slots__ = (
+        "_bytes",
+        "_decoder",
+        "_fragments",
+        "_is_compressed",
+        "_is_overtaken",
+        "_max_fragments",
+        "_protocol",
+        "_size",
+        "_text",
+    )
 
     def __init__(self, max_size: int, extensions: Sequence[Extension]) -> None:
         self._protocol = ServerProtocol(state=State.OPEN, max_size=max_size, logger=_logger)
         self._protocol.extensions = list(extensions)
         self._max_fragments = max_size // FRAGMENT_BYTES + FRAGMENT_BYTES
         self._fragments = 0
+        self._size = 0  # of the fragments that the library did not see
         self._is_compressed = False
         self._is_overtaken = False  # the peer's window holds what our compressor never saw
         self._text: io.StringIO | None = None
@@ -76,7 +96,12 @@ class GeneralPath:
     def room(self) -> int:
         """How long the next data frame may be: what the fragments so far leave of the limit."""
         size = self._protocol.max_message_size or 0
-        return size - (self._protocol.current_size or 0)
+        return size - self._size - (self._protocol.current_size or 0)
+
+    @property
+    def takes_fragments(self) -> bool:
+        """Whether an uncompressed data frame may go to `receive_fragment`: no compressed message is under way."""
+        return not (self._is_compressed and self.is_fragmented)
 
     @property
     def has_ended(self) -> bool:
@@ -119,19 +144,39 @@ class GeneralPath:
         Returns the message that it ends, if it ends one.
         """
         opcode = data[0] & 0xF
+        if opcode in _DATA and self.is_fragmented and not self._is_compressed:
+            self._refuse_fragment(data)
+            return None
         if opcode in (Opcode.TEXT, Opcode.BINARY):
             self._is_compressed = data[0] & RSV1 > 0
         elif opcode == Opcode.CLOSE and self.is_fragmented:
             self._forget_fragments()  # a control frame may come between fragments (§5.4); the library would fail on this one
         self._protocol.receive_data(data)
-        try:
-            for event in self._protocol.events_received():  # one frame at most
-                if isinstance(event, Frame) and event.opcode in _DATA:
-                    return self._assemble(event)
-        except UnicodeDecodeError as error:
-            # §8.1: bytes in a text message that are no UTF-8 fail the connection
-            self.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        for event in self._protocol.events_received():  # one frame at most
+            if isinstance(event, Frame) and event.opcode in _DATA:
+                return self._assemble(event.opcode, event.fin, event.data)
         return None
+
+    def receive_fragment(self, first: int, payload: bytes) -> Message | None:
+        """Take an unmasked data frame without reserved bits, not longer than `room`, that begins, goes on with or ends a message.
+
+        Only while `takes_fragments`. Returns the message that it ends, if it ends one.
+        """
+        opcode = first & 0xF
+        if (opcode == Opcode.CONT) is not self.is_fragmented:
+            reason = "unexpected" if opcode == Opcode.CONT else "expected a"
+            self.fail(CloseCode.PROTOCOL_ERROR, f"{reason} continuation frame")
+            return None
+        self._is_compressed = False
+        self._size += len(payload)
+        return self._assemble(opcode, first >= FIN, payload)
+
+    def _refuse_fragment(self, data: bytes | bytearray) -> None:
+        """A message that the library does not know of is under way, and this data frame is none that it may go on with."""
+        if data[0] & 0x7F == Opcode.CONT and data[1] >= FIN:  # masked, no reserved bits: so it is too long
+            self.fail(CloseCode.MESSAGE_TOO_BIG, f"over size limit ({self._protocol.max_message_size} bytes)")
+        else:
+            self.fail(CloseCode.PROTOCOL_ERROR, "expected a continuation frame")
 
     def to_send(self) -> bytes:
         """What the library wants written since the last call."""
@@ -172,11 +217,19 @@ class GeneralPath:
         except ProtocolError as error:
             raise ValueError(f"{code} may not be sent as a close code") from error
 
-    def _assemble(self, event: Frame) -> Message | None:
-        if event.opcode is not Opcode.CONT:
-            if event.fin:
-                return str(event.data, "utf-8") if event.opcode is Opcode.TEXT else bytes(event.data)
-            if event.opcode is Opcode.TEXT:
+    def _assemble(self, opcode: int, fin: bool, data: BytesLike) -> Message | None:
+        try:
+            return self._add(opcode, fin, data)
+        except UnicodeDecodeError as error:
+            # §8.1: bytes in a text message that are no UTF-8 fail the connection
+            self.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+            return None
+
+    def _add(self, opcode: int, fin: bool, data: BytesLike) -> Message | None:
+        if opcode != Opcode.CONT:
+            if fin:
+                return str(data, "utf-8") if opcode == Opcode.TEXT else bytes(data)
+            if opcode == Opcode.TEXT:
                 self._text, self._decoder = io.StringIO(), Utf8Decoder()
             else:
                 self._bytes = bytearray()
@@ -185,10 +238,10 @@ class GeneralPath:
             self.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             return None
         if self._bytes is not None:
-            self._bytes += event.data
+            self._bytes += data
         elif self._text is not None and self._decoder is not None:
-            self._text.write(self._decoder.decode(event.data, event.fin))
-        return self._end() if event.fin else None
+            self._text.write(self._decoder.decode(data, fin))
+        return self._end() if fin else None
 
     def _end(self) -> Message:
         message: Message = self._text.getvalue() if self._text is not None else bytes(self._bytes or b"")
@@ -197,5 +250,5 @@ class GeneralPath:
 
     def _forget_fragments(self) -> None:
         self._text = self._bytes = self._decoder = None
-        self._fragments = 0
+        self._fragments = self._size = 0
         self._protocol.current_size = None

@@ -28,8 +28,14 @@ from fairlead.websocket.waiter import Waiter
 FRAMES_PER_TURN: Final = 64
 """So many frames that are no message are handled before other connections have their turn (about 0.5 ms)."""
 
+BYTES_OF_A_FRAME: Final = 16384
+"""So many inflated bytes count as a frame of these."""
+
 HEADER_BYTES: Final = 2
 """The shortest beginning of a frame that says how the rest is to be read."""
+
+NOT_PLAIN: Final = 0x78
+"""Reserved bits, and the bit of control frames, in a frame's first byte."""
 
 _OPCODES: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
 
@@ -46,6 +52,12 @@ class Sink(Protocol):
     @property
     def limit(self) -> int:
         """How long the next frame may be."""
+
+    takes_fragments: bool
+    """Whether uncompressed fragments may go to `receive_fragment`."""
+
+    def receive_fragment(self, first: int, payload: bytes) -> None:
+        """An uncompressed data frame of a message that has several."""
 
     def receive_control(self, first: int, payload: bytes) -> None:
         """A whole ping or pong."""
@@ -223,9 +235,13 @@ class Inbox:
                 others += 1
                 if first in (PING, PONG) and length <= MAX_CONTROL_BYTES:
                     sink.receive_control(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
+                elif first & NOT_PLAIN == 0 and sink.takes_fragments:
+                    sink.receive_fragment(first, apply_mask(buffer[start:stop], buffer[start - 4 : start]))
                 else:
+                    before = self._stats.bytes_received
                     sink.receive_other(buffer[at:stop])
-                if others == FRAMES_PER_TURN:
+                    others += (self._stats.bytes_received - before) // BYTES_OF_A_FRAME  # inflating takes its time
+                if others >= FRAMES_PER_TURN:
                     self.hold()
                     self._loop.call_soon(self.go_on)
             at = stop

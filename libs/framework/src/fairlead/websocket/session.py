@@ -48,7 +48,6 @@ from fairlead.websocket.inbox import Inbox
 from fairlead.websocket.outbox import SENDS_PER_TURN, Outbox
 from fairlead.websocket.prepared import COMPRESS_FROM_BYTES, PreparedMessage
 from fairlead.websocket.stats import WebsocketStats
-from fairlead.websocket.waiter import Stepper
 
 NORMAL_CODES = frozenset((CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD))
 """Codes with which `async for` ends without an exception: done, tab closed, closed without a code."""
@@ -60,8 +59,9 @@ class Websocket:
     # fmt: off
     __slots__ = (
         "__weakref__", "_burst", "_close_deadline", "_compresses", "_extensions", "_frame_timeout_s", "_general", "_heartbeat",
-        "_is_lost", "_is_shut", "_loop", "_max_size", "_queue", "_transport", "_waiter", "close_code", "close_reason",
-        "close_timeout_s", "finished", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats", "subprotocol",
+        "_is_lost", "_is_shut", "_loop", "_max_pings", "_max_size", "_pings", "_queue", "_transport", "_waiter", "close_code",
+        "close_reason", "close_timeout_s", "finished", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats",
+        "subprotocol", "takes_fragments",
     )
     # fmt: on
 
@@ -77,6 +77,7 @@ class Websocket:
         ping_timeout_s: float | None = 20.0,
         close_timeout_s: float = 10.0,
         frame_timeout_s: float = 20.0,
+        max_pings: int = 100,
         stats: WebsocketStats | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -96,6 +97,8 @@ class Websocket:
         self._waiter = self.inbox.waiter
         self._max_size = max_size
         self._burst = 0
+        self.takes_fragments = True
+        """Open, and no compressed message under way."""
         self.is_direct = True
         """Open, and no fragmented message under way: plain messages take the direct path."""
         self.is_deaf = False
@@ -107,6 +110,8 @@ class Websocket:
         self.close_reason: str | None = None
         self.close_timeout_s = close_timeout_s
         self._frame_timeout_s = frame_timeout_s
+        self._max_pings = max_pings
+        self._pings = 0  # and pongs, since the last sweep
         self._close_deadline: float | None = None
         self._is_lost = False
         self._is_shut = False  # our sending side has ended
@@ -304,7 +309,7 @@ class Websocket:
         """From here on nothing can be sent; whoever waits is woken."""
         if not self.open:
             return
-        self.open = self.is_direct = False
+        self.open = self.is_direct = self.takes_fragments = False
         self.close_code, self.close_reason = code, reason
         self._close_deadline = self._loop.time() + self.close_timeout_s
         self.inbox.waiter.wake_soon()
@@ -322,10 +327,6 @@ class Websocket:
             self._transport.close()
 
     # --- what the server's connection calls ---
-
-    def step_by(self, stepper: Stepper | None) -> None:
-        """Who can run the handler's task by hand when it waits for messages; see `waiter`."""
-        self.inbox.waiter.stepper = stepper
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""
@@ -356,11 +357,8 @@ class Websocket:
         self.inbox.go_on()
 
     def sweep(self, now: float) -> None:
-        """Ping, give up on a peer that does not answer or that leaves a frame half sent, cut a closing that takes too long.
-
-        `now` is the loop's time.
-        """
-        heartbeat = self._heartbeat
+        """Ping; end what does not answer, leaves a frame half sent, or takes too long to close. `now` is the loop's time."""
+        heartbeat, self._pings = self._heartbeat, 0
         if self._close_deadline is not None:
             if now >= self._close_deadline:
                 self._transport.abort()
@@ -395,7 +393,10 @@ class Websocket:
 
     def receive_control(self, first: int, payload: bytes) -> None:
         """A whole ping or pong."""
-        if first == PONG:
+        self._pings += 1
+        if self._max_pings and self._pings > self._max_pings:
+            self.fail(CloseCode.POLICY_VIOLATION, "too many pings")
+        elif first == PONG:
             round_trip_s = self._heartbeat.answered(payload, self._loop.time())
             if round_trip_s is not None:
                 self.stats.count_round_trip(round_trip_s)
@@ -407,13 +408,21 @@ class Websocket:
     def receive_other(self, data: bytearray) -> None:
         """Any other frame: the general path."""
         general = self._general_path()
-        message = general.receive(data)
+        self._after(general, general.receive(data))
+
+    def receive_fragment(self, first: int, payload: bytes) -> None:
+        """An uncompressed data frame of a message that has several: the general path's short cut."""
+        general = self._general_path()
+        self._after(general, general.receive_fragment(first, payload))
+
+    def _after(self, general: GeneralPath, message: Message | None) -> None:
         if message is not None and self.open:
             self.inbox.deliver(message, payload_bytes(message))
         if general.has_ended:
             self._follow_soon(general)
         else:
             self.is_direct = not general.is_fragmented
+            self.takes_fragments = general.takes_fragments
 
     def _general_path(self) -> GeneralPath:
         if self._general is None:
