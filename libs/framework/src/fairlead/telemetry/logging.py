@@ -21,7 +21,6 @@ PERF: structlog over the standard library's handlers costs 17.6 µs an event, th
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import logging
 import os
 import sys
@@ -30,6 +29,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from fairlead.errors import ConfigurationError
+from fairlead.telemetry.arrival import when_imported
 from fairlead.telemetry.flood import FloodGate
 from fairlead.telemetry.line_writer import LineWriter
 from fairlead.telemetry.rendering import ConsoleRenderer, Event, JsonRenderer, Renderer
@@ -141,11 +141,14 @@ def configure(
         _apply(dict_config)
     else:
         _join_standard_library(stream, number)
-    if importlib.util.find_spec("structlog") is not None:
-        from fairlead.telemetry import structured
-
-        structured.join(stream, number)
+    when_imported("structlog", lambda: _join_structlog(stream, number))
     return stream
+
+
+def _join_structlog(stream: LogStream, level: int) -> None:
+    from fairlead.telemetry import structured
+
+    structured.join(stream, level)
 
 
 def _apply(dict_config: Mapping[str, Any]) -> None:

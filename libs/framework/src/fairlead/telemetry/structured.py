@@ -1,5 +1,4 @@
-"""structlog's end of the stream. The only module that imports structlog; `logging.configure` imports it when the
-library is there.
+"""structlog's end of the stream. The only module that imports structlog, and itself imported once somebody else has done so.
 
 `structlog.get_logger("catalog.prices")` names the logger; without a name it is "app". Fields that were bound with
 `structlog.contextvars` are included.
