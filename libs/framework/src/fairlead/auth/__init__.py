@@ -1,5 +1,6 @@
 """Access tokens: `attach` makes an app trust an issuer, `protected` keeps a handler for who may call it."""
 
+from fairlead.auth.expiry import until_expiry
 from fairlead.auth.guard import Guard, InsufficientScope, MissingToken, Protected, attach, guard_of, protected
 from fairlead.auth.keys import KeySet, SigningKey, VerificationKey
 from fairlead.auth.tokens import InvalidToken, Principal, TokenIssuer, TokenVerifier
@@ -19,4 +20,5 @@ __all__ = [
     "attach",
     "guard_of",
     "protected",
+    "until_expiry",
 ]
