@@ -155,6 +155,17 @@ def test_strict_slashes() -> None:
     assert statuses == {"/app/": 404, "/own/": 200, "/bp/loose/": 200, "/bp/strict/": 404}
 
 
+def test_unquoting() -> None:
+    """`unquote` gives parameters decoded. (Fairlead always does.)"""
+    app = App("unquoting")
+
+    @app.get("/say/<what>", unquote=True)
+    async def handler(request: Any, what: str) -> Any:
+        return text(what)
+
+    assert app.test_client.get("/say/gr%C3%BC%C3%9F%20dich")[1].text == "grüß dich"
+
+
 def test_route_context() -> None:
     """Keywords that begin with `ctx_` are at `request.route.ctx`."""
     app = App("context")

@@ -59,6 +59,7 @@ class Registrar:
         error_format: str | None = None,
         *,
         ignore_body: bool = False,
+        unquote: bool = True,
         max_body_bytes: int | None = None,
         body_timeout_s: float | None = None,
         response_timeout_s: float | None = None,
@@ -69,7 +70,8 @@ class Registrar:
 
         `max_body_bytes`, `body_timeout_s` and `response_timeout_s` take the place of the application's limits. When the client
         leaves, a handler that waits is cancelled with `RequestCancelled`; `on_disconnect="finish"` lets it finish.
-        `ignore_body` is there for Sanic's sake and changes nothing: a body is read, within its limit.
+        `ignore_body` and `unquote` are there for Sanic's sake and change nothing: a body is read, within its limit, and path
+        parameters arrive decoded.
 
         Raises TypeError for keywords that mean nothing and ValueError for methods that don't exist.
         """
