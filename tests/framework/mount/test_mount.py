@@ -16,6 +16,7 @@ from fairlead.mount import http as mount_http
 from fairlead.mount import mount as mount_module
 from fairlead.mount.lifespan import Lifespan
 from fairlead.testing import AsyncTestClient, HandshakeRefused
+from tests.framework.asgi.harness import CONNECT, Call, http_scope, websocket_scope
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
 
@@ -377,8 +378,10 @@ async def sockets(scope: Any, receive: Any, send: Any) -> None:
         raise ZeroDivisionError
     elif kind == "chatters":
         await send({"type": "websocket.send", "text": "too early"})
-    elif kind == "waits":
+    elif kind == "hears":  # of its own refusal
+        await send({"type": "websocket.close"})
         assert await receive() == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        await send({"type": "websocket.send", "text": "too late"})
     else:
         await send({"type": "websocket.accept", "subprotocol": "chat" if "chat" in scope["subprotocols"] else None})
         while True:
@@ -415,7 +418,7 @@ async def test_websocket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("closes", 403), ("denies", 429), ("silent", 500), ("crashes", 500), ("chatters", 500)]
+    ("path", "status"), [("closes", 403), ("hears", 403), ("denies", 429), ("silent", 500), ("crashes", 500), ("chatters", 500)]
 )
 async def test_websocket_refusals(path: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
     """All are answers before the upgrade."""
@@ -568,3 +571,49 @@ def test_no_mount_no_import() -> None:
         "print([name for name in sys.modules if name.startswith(('fairlead.mount', 'fairlead.asgi'))])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+# Below an ASGI server that says by OSError that the client is gone
+
+
+async def test_a_client_that_is_found_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is being sent: the application hears of it in its protocol's words, and nothing is an error."""
+    ended: list[str] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            if scope["type"] == "http":
+                await send(START)
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+                assert (await receive())["type"] == "http.request"
+                assert (await receive())["type"] == "http.disconnect"
+                raise ConnectionError("what a framework makes of it")
+            await receive()
+            if scope["path"] == "/in/accept":
+                await send({"type": "websocket.accept", "headers": [(b"Connection", b"close"), (b"x-kept", b"1")]})
+            await send({"type": "websocket.http.response.start", "status": 429})
+            await send({"type": "websocket.http.response.body"})
+        finally:
+            ended.append(scope["path"])
+
+    app = outer_app(inner)
+    for scope in (http_scope("/in/http"), websocket_scope("/in/accept"), websocket_scope("/in/deny")):
+        call = Call(app, scope)
+        call.send_error = OSError("gone")
+        call.give(CONNECT)
+        assert await call.ended() == []
+    await asyncio.sleep(0)
+    assert ended == ["/in/http", "/in/accept", "/in/deny"]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_fields_of_an_accept() -> None:
+    """What belongs to the handshake is the server's; the rest is passed on."""
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "headers": [(b"Connection", b"close"), (b"X-Kept", b"1")]})
+
+    async with AsyncTestClient(outer_app(inner)) as client, client.websocket("/in/") as ws:
+        assert ws.response is not None
+        assert (ws.response.headers["connection"], ws.response.headers["x-kept"]) == ("Upgrade", "1")

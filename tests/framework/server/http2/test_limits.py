@@ -126,6 +126,39 @@ async def test_rapid_reset() -> None:
         assert calls <= CREDIT // 10 + 1
 
 
+async def test_a_request_that_is_reset_in_its_own_packet() -> None:
+    """The library knows of the reset before the handler answers: the others of the connection don't notice."""
+    app = make_app()
+
+    @app.post("/expects")
+    async def expects(request: Request) -> HTTPResponse:
+        return text("never")
+
+    async with serving(app) as running:
+        client = await running.connect()
+        for stream_id, path, more in ((1, "/", ()), (3, "/expects", (("expect", "100-continue"),))):
+            block = client.h2.encoder.encode(client.fields("GET" if path == "/" else "POST", path, *more))
+            flags = ["END_HEADERS", "END_STREAM"] if path == "/" else ["END_HEADERS"]
+            client.send_frames(HeadersFrame(stream_id, block, flags=flags), RstStreamFrame(stream_id, error_code=8))
+        client.h2.highest_outbound_stream_id = 3
+        assert (await client.get()).body == b"hello"
+        (connection,) = running.connections
+        assert connection.streams == {}
+
+
+async def test_a_peer_that_allows_a_large_table() -> None:
+    """Our encoder keeps its table small, whatever the peer allows: each answer has fields that never come again."""
+    async with serving(make_app()) as running:
+        client = await running.connect()
+        client.h2.update_settings({SettingCodes.HEADER_TABLE_SIZE: 2**31 - 1, SettingCodes.MAX_FRAME_SIZE: 2**24 - 1})
+        client.flush()
+        for _ in range(10):
+            assert (await client.get()).status == 200
+        (connection,) = running.connections
+        assert connection.h2.encoder.header_table_size == 4096
+        assert len(connection.h2.encoder.header_table.dynamic_entries) <= 3
+
+
 async def test_resets_within_reason() -> None:
     """A page that is left cancels all of its requests: that is no attack."""
     async with serving(make_app()) as running:

@@ -474,3 +474,25 @@ async def test_a_transport_that_fills_up() -> None:
         client.go_on()
         assert (await client.answer(stream_id)).body == large
         assert connection.transport.is_reading()
+
+
+async def test_small_windows() -> None:
+    """A stream whose window is closed waits for it alone; new settings open the windows of all."""
+    app = make_app()
+
+    @app.get("/<size:int>")
+    async def handler(request: Request, size: int) -> HTTPResponse:
+        return HTTPResponse(b"x" * size)
+
+    async with serving(app) as running:
+        client = await running.connect()
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 100})
+        client.flush()
+        await client.until(lambda: client.h2.local_settings.initial_window_size == 100)
+        stream_id, waiting = client.open("GET", "/1000"), client.open("GET", "/1000")
+        await client.until(lambda: len(client.answers[stream_id].body) >= 100 and len(client.answers[waiting].body) >= 100)
+        assert (await client.get("/50")).body == b"x" * 50
+        client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 5000})
+        client.flush()
+        for each in (stream_id, waiting):
+            assert len((await client.answer(each)).body) == 1000

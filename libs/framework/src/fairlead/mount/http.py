@@ -41,11 +41,6 @@ class ResponseWriter:
         self._stream: ResponseStream | None = None
 
     @property
-    def has_begun(self) -> bool:
-        """Whether a part of the response is on its way."""
-        return self._stream is not None
-
-    @property
     def is_complete(self) -> bool:
         """Whether all of it is."""
         return self._stream is not None and self._stream.ended

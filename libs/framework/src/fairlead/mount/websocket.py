@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +28,7 @@ class WebsocketConversation:
         self._is_decided = asyncio.Event()
         self._has_connected = False
         self._ws: Websocket | None = None
-        self._refusal: FairleadException | None = None
+        self._refusal: FairleadException | RequestCancelled | None = None
 
     async def run(self, application: ASGIApplication, scope: Scope) -> None:
         """Returns when the websocket is gone, or refused by a response of the application. Raises other refusals."""
@@ -89,20 +90,16 @@ class WebsocketConversation:
         options = {
             **self._options,
             "subprotocols": (chosen,) if chosen else (),
-            "headers": [
-                (bytes(name).decode("latin-1"), bytes(value).decode("latin-1")) for name, value in message.get("headers", ())
-            ],
+            "headers": [(name, value) for name, value in _decoded(message.get("headers", ())) if name not in _OF_THE_HANDSHAKE],
         }
         try:
             self._ws = await self._request.exchange.upgrade(self._request, options)
-        except FairleadException as exc:
+        except (FairleadException, RequestCancelled) as exc:
             self._refuse(exc)
-            raise _Refused("the handshake was refused") from exc
-        except RequestCancelled as exc:
-            raise _Refused("the client is gone") from exc
+            raise _Refused("the handshake was refused, or the client is gone") from exc
         self._is_decided.set()
 
-    def _refuse(self, refusal: FairleadException) -> None:
+    def _refuse(self, refusal: FairleadException | RequestCancelled) -> None:
         self._refusal = refusal
         self._is_decided.set()
 
@@ -110,7 +107,19 @@ class WebsocketConversation:
         try:
             await self._denial.take(message)
         except RequestCancelled as exc:
+            self._refuse(exc)
             raise _Refused("the client is gone") from exc
+
+
+_OF_THE_HANDSHAKE = frozenset(
+    ("connection", "sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-protocol", "upgrade")
+)
+"""Fields that are the server's to send."""
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        yield bytes(name).decode("latin-1").lower(), bytes(value).decode("latin-1")
 
 
 class _Refused(OSError):

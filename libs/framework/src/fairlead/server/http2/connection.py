@@ -60,6 +60,9 @@ CONNECTION_WINDOW_BYTES = 1_048_576
 WRITE_BYTES = 65536
 """Frames are collected for one write up to this size."""
 
+HEADER_TABLE_BYTES = 4096
+"""Of our encoder, at most; the default of RFC 9113 §6.5.2."""
+
 ANY_STREAM = 2**31 - 1
 
 LEAVE_GRACE_S = 1.0
@@ -228,7 +231,10 @@ class Http2Connection(Link):
             self._sending[stream.stream_id] = stream
 
     def _on_settings(self, event: RemoteSettingsChanged) -> None:
-        """All streams may have room now."""
+        """All streams may have room now. The encoder's table stays small: a peer may allow gigabytes, and we would fill them."""
+        encoder = self.h2.encoder
+        if encoder.header_table_size > HEADER_TABLE_BYTES:
+            encoder.header_table_size = HEADER_TABLE_BYTES
         for stream_id, stream in self.streams.items():
             if stream.outflow.has_work:
                 self._sending[stream_id] = stream
@@ -279,7 +285,11 @@ class Http2Connection(Link):
             self._renew_deadline()
             self.shared.changed()
             if CLOCK.now >= self._leaves_at:
-                self.shared.loop.call_soon(self.close)  # after what this stream has sent
+                self.shared.loop.call_soon(self._close_if_idle)  # after what this stream has sent
+
+    def _close_if_idle(self) -> None:
+        if self.is_idle and not self.lost:
+            self.close()
 
     def _send_turns(self) -> None:
         """A frame of each stream in turn, as long as there is room. Who waits for the connection's window keeps its place."""

@@ -6,8 +6,11 @@ stream's window is given back when the data has been taken: at most `STREAM_WIND
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
+
+from h2.exceptions import ProtocolError
 
 from fairlead.errors import FairleadException, PayloadTooLarge
 from fairlead.http.clock import CLOCK
@@ -81,7 +84,8 @@ class Inflow:
         """The body is wanted: say so to a client that waits for this, and give the stream's window back."""
         if self._awaits_continue:
             self._awaits_continue = False
-            self._connection.h2.send_headers(self._owner.stream_id, [(b":status", b"100")])
+            with suppress(ProtocolError):  # reset meanwhile
+                self._connection.h2.send_headers(self._owner.stream_id, [(b":status", b"100")])
             self._connection.flush_soon()
         if not self.is_wanted:
             self._ends_at = CLOCK.now + self._timeout_s

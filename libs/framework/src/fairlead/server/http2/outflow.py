@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 HIGH_WATER_BYTES = 65536
 """So much may wait for the peer before the handler has to wait."""
 
+FRAME_BYTES = 65536
+"""A frame is no longer than this, also for a peer that takes longer ones: other streams have their turn."""
+
 
 class Outflow:
     """The sending side of a stream. `put` pieces and the `end`; the connection calls `send_frame` while it `has_work`."""
@@ -56,7 +59,7 @@ class Outflow:
             h2.end_stream(self._stream_id)
             self.close()
             return True
-        room = min(h2.local_flow_control_window(self._stream_id), h2.max_outbound_frame_size)
+        room = min(h2.local_flow_control_window(self._stream_id), h2.max_outbound_frame_size, FRAME_BYTES)
         if room <= 0:
             return False
         data = self._take(room)

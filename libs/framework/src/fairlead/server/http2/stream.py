@@ -17,6 +17,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from hpack import NeverIndexedHeaderTuple
 
 from fairlead.errors import (
     FairleadException,
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from fairlead.server.http2.connection import Http2Connection
 
 logger = logging.getLogger("fairlead.server")
+
+_NEVER_INDEXED = frozenset((b"set-cookie", b"x-request-id"))
+"""A secret that compression must not give away (RFC 7541 §7.1.3), and a value that never comes again."""
 
 
 class Http2Stream:
@@ -207,8 +212,11 @@ class Http2Stream:
         request_id = request.id if self._connection.shared.limits.request_id_header else ""
         return [
             (b":status", b"%d" % response.status),
-            *response_fields(response.status, response.content_type, response.set_headers, length, request_id),
             (b"date", CLOCK.date_line[6:-2]),
+            *(
+                NeverIndexedHeaderTuple(*field) if field[0] in _NEVER_INDEXED else field
+                for field in response_fields(response.status, response.content_type, response.set_headers, length, request_id)
+            ),
         ]
 
     def begin_response(self, response: HTTPResponse, length: int | None, *, ends: bool) -> None:
@@ -223,7 +231,10 @@ class Http2Stream:
             self.inflow.send_no_continue()
         if self.outflow.is_done:
             return
-        self._connection.h2.send_headers(self.stream_id, fields, end_stream=ends)
+        try:
+            self._connection.h2.send_headers(self.stream_id, fields, end_stream=ends)
+        except ProtocolError:  # the client's reset has come with its request, and is still to be told
+            self.outflow.close()
         if ends:
             self.outflow.close()
         self._connection.flush_soon()
