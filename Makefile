@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-header --no-emit-package fairlead $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run run-clean test check format autobahn browser bench image image-test chart chart-test chart-docs openapi \
+.PHONY: help setup setup-dev run run-clean observe test check format autobahn browser bench image image-test chart chart-test chart-docs openapi \
 	policy parity lock clean
 
 help: ## List the targets
@@ -31,6 +31,9 @@ run: setup ## Start auth, catalog and feed with PostgreSQL and Valkey; Ctrl-C st
 
 run-clean: setup ## The same from empty databases
 	@exec $(BIN)/fairlead up --stop-with $$PPID --clean
+
+observe: setup-dev ## Watch what `make run` has started: Prometheus, an OTLP receiver, and the picture in this terminal
+	@exec $(BIN)/python -m tests.observe $(OBSERVE_ARGS)
 
 test: setup-dev ## Run every test; TESTS=tests/framework and PYTEST_ARGS=-x narrow it
 	@exec $(BIN)/python -m pytest $(TESTS) $(PYTEST_ARGS)
