@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-header --no-emit-package fairlead $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run run-clean observe test check format autobahn browser bench image image-test chart chart-test chart-docs openapi \
+.PHONY: help setup setup-dev run run-clean observe test check format autobahn browser bench bench-broadcast image image-test chart chart-test chart-docs openapi \
 	policy parity lock clean
 
 help: ## List the targets
@@ -58,6 +58,9 @@ autobahn: setup-dev ## Try the websockets with Autobahn|Testsuite; needs a Pytho
 
 bench: setup-dev ## Measure Fairlead beside its peers; prints ratios
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-broadcast: setup-dev ## Measure one message for many websockets; BENCH_ARGS=--idle: 10,000 idle ones
+	@exec $(BIN)/python -m benchmarks.broadcast $(BENCH_ARGS)
 
 chaos: setup-dev ## Kill, block, reload and stop a service under load; prints what failed. CHAOS_ARGS=--short: some minutes
 	@exec $(BIN)/python -m tests.chaos $(CHAOS_ARGS)
