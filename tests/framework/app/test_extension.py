@@ -154,6 +154,20 @@ async def test_a_websocket_is_refused_before_it_opens() -> None:
     assert (refused.value.response.status_code, refused.value.response.headers["left"]) == (429, "refusing")
 
 
+async def test_a_websocket_without_middleware() -> None:
+    """`apply=False` leaves out what is around the route, and never what was put on its handler: a guard stays."""
+    app: App[Any, Any] = App("app")
+    Tag("app").install(app)
+
+    @app.websocket("/feed", apply=False)
+    @Tag("own")
+    async def feed(request: Request[Any, Any], ws: Any) -> None:
+        await ws.send(",".join(request.ctx.seen))
+
+    async with AsyncTestClient(app) as client, client.websocket("/feed") as ws:
+        assert await ws.recv() == "own"
+
+
 async def test_exempt() -> None:
     """One route is left out of the extensions of one class; paths without a route are not."""
     app: App[Any, Any] = App("app")

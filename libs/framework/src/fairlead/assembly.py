@@ -126,7 +126,7 @@ class Assembly:
         route.response_timeout_s = record.response_timeout_s
         route.on_disconnect = record.on_disconnect
         named = self._named(route.name)
-        before, after = self._middleware(blueprint, record.view, record.handler, named=named) if record.apply else ([], [])
+        before, after = self._middleware(blueprint, record.view, record.handler, named=named, inherited=record.apply)
         compose(
             route,
             before,
@@ -147,14 +147,19 @@ class Assembly:
         return found
 
     def _middleware(
-        self, blueprint: Blueprint | None, *handlers: Any, named: dict[str, list[MiddlewareRecord]] | None = None
+        self,
+        blueprint: Blueprint | None,
+        *handlers: Any,
+        named: dict[str, list[MiddlewareRecord]] | None = None,
+        inherited: bool = True,
     ) -> tuple[list[Middleware], list[Middleware]]:
         """Request middleware in order of registration, the application's first, the handler's own last; response middleware in
-        reverse (Sanic's order)."""
-        owners: list[Registrar] = [self._app, *([blueprint] if blueprint is not None else [])]
+        reverse (Sanic's order). A websocket with `apply=False` inherits none; what was put on its handler stays, guards above all.
+        """
+        owners: list[Registrar] = [self._app, *([blueprint] if blueprint is not None else [])] if inherited else []
         before = [record for owner in owners for record in owner.request_middleware]
         after = [record for owner in owners for record in owner.response_middleware]
-        if named is not None:
+        if named is not None and inherited:
             before += named["request"]
             after += named["response"]
         for handler in handlers:

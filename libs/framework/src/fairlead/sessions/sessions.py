@@ -109,13 +109,13 @@ class Sessions(Extension):
                 if token is not None:  # else it has ended meanwhile: whoever ended it has the last word on the cookie
                     self._set_cookie(response, token, int(lifetime_s))
             return
-        if session.token is not None:
-            await store.delete(session.token)
         if record.values:
             record.seen_at = now
             self._set_cookie(response, await store.create(record, lifetime_s), int(lifetime_s))
         elif session.token is not None:
             self._set_cookie(response, "", 0)
+        if session.token is not None:  # last: a session that can't be renewed is not lost
+            await store.delete(session.token)
 
     def _set_cookie(self, response: HTTPResponse, value: str, max_age_s: int) -> None:
         set_cookie = Cookie(
