@@ -474,6 +474,42 @@ def test_clients_as_fixtures(project: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
+def test_dependency_overrides(project: pytest.Pytester) -> None:
+    """A test says what its app's dependencies are; the next test has the real ones again."""
+    result = run_alone(
+        project,
+        """
+        import pytest
+        from fairlead import App, Request, json
+
+        class Mailer:
+            name = "real"
+
+        class Fake(Mailer):
+            name = "fake"
+
+        the_app = App("sample")
+        the_app.add_dependency(Mailer)
+
+        @the_app.get("/")
+        async def index(request: Request, mailer: Mailer):
+            return json(mailer.name)
+
+        @pytest.fixture
+        def app():
+            return the_app
+
+        async def test_fake(app_client, dependency_overrides):
+            dependency_overrides({Mailer: Fake()})
+            assert (await app_client.get("/")).json() == "fake"
+
+        async def test_real(app_client):
+            assert (await app_client.get("/")).json() == "real"
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_sync_client_ends_at_the_deadline(project: pytest.Pytester, loop: str) -> None:
     """T7: a sync test whose client waits for an answer that never comes fails at its deadline, on both loops."""
