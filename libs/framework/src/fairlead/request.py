@@ -113,6 +113,7 @@ class Request(Generic[AppT, CtxT]):
         "method",
         "path",
         "query_string",
+        "query_values",
         "raw_method",
         "remote_addr",
         "route",
@@ -142,6 +143,8 @@ class Request(Generic[AppT, CtxT]):
     query_string: str
     args: Parameters
     """The query string as names with their values: `request.args.get("page")`, `request.args.getlist("tag")`."""
+    query_values: Parameters
+    """The same with blank values, `?name=`, kept: what `Query[T]` is made of."""
     cookies: RequestCookies
     accept: media.AcceptList
     json: Any

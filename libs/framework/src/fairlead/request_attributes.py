@@ -82,6 +82,7 @@ LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "match_info": _match_info,
     "method": lambda request: request.raw_method.decode("ascii"),
     "path": _path,
+    "query_values": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1"), keep_blank_values=True),
     "query_string": lambda request: request.query_bytes.decode("latin-1"),
     "route": lambda request: None,
     "spool": lambda request: None,

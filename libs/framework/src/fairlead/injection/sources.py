@@ -158,13 +158,13 @@ def _in_path(request: Request[Any, Any], name: str) -> Sequence[Any]:
 
 
 _LOOKUPS: dict[Place, Lookup] = {
-    "query": lambda request, name: request.get_args(keep_blank_values=True).getlist(name),
+    "query": lambda request, name: request.query_values.getlist(name),
     "header": lambda request, name: request.headers.getall(name, []),
     "cookie": lambda request, name: request.cookies.getlist(name),
     "form": _in_form,
     "path": _in_path,
 }
 _EVERYTHING: dict[Place, Everything] = {
-    "query": lambda request: request.get_args(keep_blank_values=True),
+    "query": lambda request: request.query_values,
     "form": lambda request: {**request.form, **request.files},
 }
