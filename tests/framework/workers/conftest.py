@@ -266,12 +266,15 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    """Puts the process's root logger back as it was."""
+    """Puts the process's loggers back as they were: a dict configuration that is refused has silenced them by then."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    awake = [found for found in root.manager.loggerDict.values() if isinstance(found, logging.Logger) and not found.disabled]
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for logger in awake:
+        logger.disabled = False
     logging.captureWarnings(False)
 
 
