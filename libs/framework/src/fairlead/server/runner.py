@@ -37,11 +37,12 @@ Finished = Callable[[asyncio.Task[None]], None]
 class _Spare:
     """A driver, the task that may take it over, and what it shall take over."""
 
-    __slots__ = ("_loop", "client_left", "context", "driver", "stepped", "task", "waits_for", "wake")
+    __slots__ = ("_loop", "_send", "client_left", "context", "driver", "stepped", "task", "waits_for", "wake")
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.driver = driver
+        self._send = driver.send
         self.wake: asyncio.Future[None] = loop.create_future()
         self.context: Context | None = None
         self.waits_for: Any = None
@@ -58,7 +59,7 @@ class _Spare:
         waits_for: Any = DONE  # should the driver die
         _enter_task(loop, task)
         try:
-            waits_for = context.run(self.driver.send, None)
+            waits_for = context.run(self._send, None)
         finally:
             _leave_task(loop, task)
             if waits_for is not waiter:

@@ -140,7 +140,11 @@ class Inbox:
                 queue.append(message)
                 if len(queue) >= self._max_queue:
                     self.hold()
-                self.waiter.wake()
+                waiter = self.waiter
+                if waiter.step is not None:
+                    waiter.step(waiter)
+                else:
+                    waiter.wake_soon()
                 return
         if not self._sink.is_deaf:
             self._feed(data)
@@ -150,7 +154,7 @@ class Inbox:
         if not self.is_held and (len(self.buffer) >= self._need or self._prefix is not None):
             self._cut()
             if self.queue:
-                self.waiter.wake()
+                self._wake()
 
     def deliver(self, message: Message, size: int) -> None:
         """Queue a message of `size` bytes for the task that waits, which is to be woken."""
@@ -193,6 +197,12 @@ class Inbox:
         if self._partial_since is None:
             self._partial_since = now
         return now - self._partial_since
+
+    def _wake(self) -> None:
+        if self.waiter.step is not None:
+            self.waiter.step(self.waiter)
+        else:
+            self.waiter.wake_soon()
 
     def _cut(self) -> None:
         """Take whole frames off the front of the buffer until none is left or the inbox is held."""

@@ -38,8 +38,8 @@ class Waiter:
         "_error",
         "_is_woken",
         "_loop",
-        "_step",
         "is_awaited",
+        "step",
         "stepper",
     )
 
@@ -50,7 +50,9 @@ class Waiter:
         self._context: Context | None = None
         self._error: asyncio.CancelledError | None = None
         self._is_woken = False
-        self._step: Callable[[Waiter], None] | None = None
+        self.step: Callable[[Waiter], None] | None = None
+        """Call it with this waiter to let the task go on now; None when only `wake_soon` can. For callbacks of the loop, where no task
+        is running."""
         self.is_awaited = False
         """Whether a task waits, or is about to."""
         self.stepper: Stepper | None = None
@@ -64,19 +66,12 @@ class Waiter:
         self._is_woken = False
         return self
 
-    def wake(self) -> None:
-        """Let the task go on, now if that can be. Only from a callback of the loop, where no task is running."""
-        if self._step is not None:
-            self._step(self)
-        else:
-            self.wake_soon()
-
     def wake_soon(self) -> None:
         """Let the task go on in the loop's next turn."""
         self._is_woken = True
         callback = self._callback
         if callback is not None:
-            self._callback = self._step = None
+            self._callback = self.step = None
             self._loop.call_soon(callback, self, context=self._context)
 
     # What asyncio's tasks call
@@ -94,7 +89,7 @@ class Waiter:
         if self._is_woken:  # between `expect` and this
             self.wake_soon()
         elif self.stepper is not None and getattr(callback, "__self__", None) is self.stepper.task:
-            self._step = self.stepper.step
+            self.step = self.stepper.step
 
     def result(self) -> None:
         """The task goes on, or is cancelled."""
