@@ -51,8 +51,8 @@ class Waiter:
         self._error: asyncio.CancelledError | None = None
         self._is_woken = False
         self.step: Callable[[Waiter], None] | None = None
-        """Call it with this waiter to let the task go on now; None when only `wake_soon` can. For callbacks of the loop, where no task
-        is running."""
+        """Call it with this waiter to let the task go on now; None when only `wake_soon` can. For callbacks of the loop, where no
+        task is running."""
         self.is_awaited = False
         """Whether a task waits, or is about to."""
         self.stepper: Stepper | None = None
