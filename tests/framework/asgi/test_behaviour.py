@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from fairlead import App, Request, json, text
 from fairlead.errors import Forbidden, RequestCancelled, Unauthorized
 from fairlead.response import HTTPResponse
+from fairlead.websocket import PreparedMessage, SendQueue
 from tests.framework.asgi.servers import Serve, StartFailed
 
 WAIT_S = 5.0
@@ -572,6 +573,48 @@ async def test_websocket_back_pressure(serve: Serve) -> None:
                 await asyncio.sleep(0.3)
         assert sent < 400  # buffers of both kernels; without a brake it would be thousands
         ws.transport.abort()
+
+
+async def test_broadcasts_and_queues(serve: Serve) -> None:
+    """One message for many: a prepared one reaches all, by `send`, and by a queue that never waits."""
+    app = make_app()
+    news = PreparedMessage({"price": 5})
+    room: list[Any] = []
+    full = asyncio.Event()
+
+    @app.websocket("/")
+    async def handler(request: Request, ws: Any) -> None:
+        await ws.send(news)
+        room.append(ws)
+        if len(room) == 3:
+            for member in room:
+                assert SendQueue.of(member).put(PreparedMessage("to all"))
+            full.set()
+        await full.wait()
+        async for _ in ws:
+            pass
+
+    async with serve(app) as url:
+        clients = [await websockets.connect(ws_url(url, "/")) for _ in range(3)]
+        for client in clients:
+            assert [await client.recv(), await client.recv()] == ['{"price":5}', "to all"]
+        for client in clients:
+            await client.close()
+
+
+async def test_server_sent_events(serve: Serve) -> None:
+    """A stream of events, resumed where the client has left off."""
+    app = make_app()
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        async with request.sse() as stream:
+            await stream.send({"n": 1}, id=f"{stream.last_event_id}+1")
+
+    async with serve(app) as url, client_of(url) as client:
+        response = await client.get("/", headers={"last-event-id": "7"})
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert 'id: 7+1\ndata: {"n":1}\n' in response.text
 
 
 # The application's life

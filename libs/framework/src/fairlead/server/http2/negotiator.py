@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from fairlead.server.http2.connection import Http2Connection
-from fairlead.server.link import Link
+from fairlead.server.link import CLOSING, Link
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client that speaks HTTP/2 begins with (RFC 9113 §3.4); over HTTP/1.1 it would be a malformed request."""
@@ -30,17 +30,17 @@ class Negotiator(Link):
         self.shared.connections.add(self)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
-            self._become_http2(tls.selected_alpn_protocol() == "h2")
+            self._hand_over(tls.selected_alpn_protocol() == "h2")
 
     def data_received(self, data: bytes) -> None:
         """Compare with the preface as far as it has come."""
         self._start += data
         if self._start.startswith(PREFACE):
-            self._become_http2(True)
+            self._hand_over(True)
         elif not PREFACE.startswith(self._start):
-            self._become_http2(False)
+            self._hand_over(False)
 
-    def _become_http2(self, is_http2: bool) -> None:
+    def _hand_over(self, is_http2: bool) -> None:
         shared = self.shared
         shared.connections.discard(self)
         protocol = Http2Connection(shared) if is_http2 else shared.http1_connection()
@@ -60,8 +60,11 @@ class Negotiator(Link):
         self.end_transport()
 
     def expire(self) -> None:
-        """It has said nothing, or not enough."""
-        self.transport.abort() if self.final and self.transport.is_closing() else self.close()
+        """It has said nothing, or not enough; or it does not take the end."""
+        if self.state is CLOSING:
+            self.abort()
+        else:
+            self.close()
 
     is_idle = True
     request = None
