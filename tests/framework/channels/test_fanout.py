@@ -7,7 +7,7 @@ from typing import Any
 
 from fairlead import App, Request
 from fairlead.channels import Fanout, StreamPosition
-from fairlead.channels.fanout import SLICE
+from fairlead.channels.fanout import MAX_SENDING, SLICE
 from fairlead.channels.stream import BEGINNING
 from fairlead.errors import WebsocketClosed
 from fairlead.testing import AsyncTestClient
@@ -76,6 +76,23 @@ async def test_thousands_are_sent_to_slice_by_slice() -> None:
     fanout.publish(at(3), "m3")
     while late.texts != ["m2", "m3"]:  # noqa: ASYNC110 - slices follow each other by the loop's turns
         await asyncio.sleep(0)
+
+
+async def test_who_publishes_too_fast_is_held_up() -> None:
+    """What is on its way to thousands is bounded; order is kept."""
+    fanout, mailboxes = started(1000), [Mailbox() for _ in range(SLICE + 1)]
+    for mailbox in mailboxes:
+        fanout.subscribe(mailbox)
+    for number in range(1, 101):
+        fanout.publish(at(number), str(number))
+        assert len(fanout._sending) <= MAX_SENDING
+    assert len(mailboxes[-1].texts) >= 100 - MAX_SENDING
+    while fanout._sending:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert {tuple(mailbox.texts) for mailbox in mailboxes} == {tuple(str(number) for number in range(1, 101))}
+    await asyncio.sleep(0)
+    fanout.publish(at(101), "101")
+    assert mailboxes[0].texts[-1] == "101"
 
 
 async def test_who_takes_nothing_more_is_left_out() -> None:

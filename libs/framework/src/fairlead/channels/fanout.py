@@ -35,6 +35,9 @@ from fairlead.websocket import SendQueue, Websocket
 SLICE: Final = 500
 """So many clients are sent a message in a row, which takes some milliseconds; between two slices the loop does what else waits."""
 
+MAX_SENDING: Final = 32
+"""So many messages may be on their way at once; who publishes faster than they can be sent is held up by sending them."""
+
 GAP: Final = "gap"
 """The kind of notice that tells a client that messages were missed (see `Fanout.interrupt`)."""
 
@@ -88,6 +91,7 @@ class Fanout:
         self._gap_notice = Publication(gap_notice)
         self._subscriptions: dict[Subscription, None] = {}
         self._sending: deque[tuple[Iterator[Subscription], Publication, Hashable | None]] = deque()
+        self._is_scheduled = False
 
     def __len__(self) -> int:
         """How many subscriptions there are."""
@@ -145,19 +149,28 @@ class Fanout:
         if len(self._subscriptions) <= SLICE and not self._sending:
             self._send_to(tuple(self._subscriptions), publication, key)
             return
+        while len(self._sending) >= MAX_SENDING:
+            self._advance()
         self._sending.append((iter(tuple(self._subscriptions)), publication, key))
-        if len(self._sending) == 1:
+        if not self._is_scheduled:
             self._send_slice()
 
     def _send_slice(self) -> None:
-        """To some of those who were here when it was published; the rest has its turn after what else waits for the loop."""
+        """One slice now; the others have their turn after what else waits for the loop."""
+        if self._sending:
+            self._advance()
+            asyncio.get_running_loop().call_soon(self._send_slice)
+            self._is_scheduled = True
+        else:
+            self._is_scheduled = False
+
+    def _advance(self) -> None:
+        """Send the oldest message to some of those who were here when it was published."""
         recipients, publication, key = self._sending[0]
         part = tuple(islice(recipients, SLICE))
         self._send_to(part, publication, key)
         if len(part) < SLICE:
             self._sending.popleft()
-        if self._sending:
-            asyncio.get_running_loop().call_soon(self._send_slice)
 
     def _send_to(self, subscriptions: Iterable[Subscription], publication: Publication, key: Hashable | None) -> None:
         for subscription in subscriptions:
