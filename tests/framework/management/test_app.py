@@ -141,6 +141,23 @@ class Operator:
         """Says what it was asked for; there is no worker 9."""
         return ("no such worker", "") if worker == 9 else ("", f"{worker} {seconds} {format}")
 
+    async def call(self, worker: int, name: str, words: tuple[str, ...]) -> tuple[str, str]:
+        """Says what it was asked for; there is no worker 9."""
+        return ("no such worker", "") if worker == 9 else ("", f"{worker} {name} {' '.join(words)}")
+
+
+async def test_a_command_of_the_application_is_passed_on(fleet: Fleet) -> None:
+    """S: its name and words, to the worker that is named; what is no list of words is refused."""
+    async with AsyncTestClient(build_management_app(fleet, Operator())) as client:
+        done = await client.post("/call/count?worker=2", json=["--least=1", "--kind=a b"])
+        assert (done.status_code, done.text) == (200, "2 count --least=1 --kind=a b")
+        refused = await client.post("/call/count?worker=9", json=[])
+        assert (refused.status_code, refused.text) == (409, "no such worker\n")
+        for target, words, status in (("/call/count?worker=x", [], 400), ("/call/count", {"a": 1}, 422)):
+            assert (await client.post(target, json=words)).status_code == status
+    async with AsyncTestClient(build_management_app(fleet)) as client:
+        assert (await client.post("/call/count", json=[])).status_code == 404
+
 
 async def test_a_worker_can_be_looked_into(fleet: Fleet) -> None:
     """Issue 6: dumps and profiles, for who may command only; bad arguments are refused before a worker is asked."""

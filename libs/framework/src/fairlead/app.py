@@ -373,13 +373,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
 
     def _report(self, exception: BaseException) -> None:
         """Send `server.exception.report` in the background; a handler of it that fails is logged."""
-        self.tasks.spawn(self._send_report(exception), str(Event.SERVER_EXCEPTION_REPORT))
-
-    async def _send_report(self, exception: BaseException) -> None:
-        try:
-            await self.signals.dispatch(Event.SERVER_EXCEPTION_REPORT, {"exception": exception})
-        except Exception:
-            logger.exception("signal handler failed", extra={"event": str(Event.SERVER_EXCEPTION_REPORT)})
+        self.tasks.spawn(self.signals.report(exception), str(Event.SERVER_EXCEPTION_REPORT))
 
     # Tasks and threads
 

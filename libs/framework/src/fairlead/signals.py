@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,8 @@ from typing import Any, TypeAlias
 
 from fairlead.errors import InvalidSignal, SignalNotFound
 from fairlead.routing.pattern import Parameter, PatternTypes, parse_pattern
+
+logger = logging.getLogger("fairlead.signals")
 
 Handler: TypeAlias = Callable[..., Any]
 Condition: TypeAlias = Mapping[str, Any]
@@ -232,6 +235,13 @@ class Signals:
             if result:
                 return result
         return None
+
+    async def report(self, exception: BaseException) -> None:
+        """Send `server.exception.report`. A handler of it that fails is logged, and not reported: that would never end."""
+        try:
+            await self.dispatch(Event.SERVER_EXCEPTION_REPORT, {"exception": exception})
+        except Exception:
+            logger.exception("signal handler failed", extra={"event": str(Event.SERVER_EXCEPTION_REPORT)})
 
     def _wake(self, parts: tuple[str, str, str], condition: Condition | None, blueprint: Any, values: dict[str, Any]) -> None:
         for waiter in self._waiters:

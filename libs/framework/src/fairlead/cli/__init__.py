@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "check": "import an application and look for mistakes, without serving it",
     "routes": "list the routes of an application",
     "exec": "run a command of the application's own",
+    "call": "run a command of the application's own in a worker of a running service",
     "repl": "Python at a prompt, with the application started in memory",
     "openapi": "print the OpenAPI document of an application",
     "migrate": "bring the database schema of a service up to date",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import json
 import os
 import socket
 from pathlib import Path
@@ -44,11 +45,14 @@ def socket_of(arguments: argparse.Namespace) -> Path:
     return socket_path(arguments.port or config.MANAGEMENT_PORT, named)
 
 
-def ask(path: Path, method: str, target: str, timeout_s: float | None = None) -> tuple[int, str]:
-    """Status and text of the answer. Raises `Unreachable`."""
+def ask(path: Path, method: str, target: str, timeout_s: float | None = None, *, words: list[str] | None = None) -> tuple[int, str]:
+    """Status and text of the answer; `words` are sent as JSON. Raises `Unreachable`."""
     connection = _UnixConnection(path, timeout_s)
     try:
-        connection.request(method, target)
+        if words is None:
+            connection.request(method, target)
+        else:
+            connection.request(method, target, json.dumps(words), {"content-type": "application/json"})
         response = connection.getresponse()
         return response.status, response.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fairlead.app import App
+from fairlead.injection import Body
 from fairlead.management.fleet import Fleet, FleetStatus, Operator
 from fairlead.management.metrics import fleet_snapshot
 from fairlead.management.probes import PROBES, Probe, Verdict
@@ -26,6 +27,9 @@ __all__ = ["build_management_app"]
 
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?").fullmatch
 _WORKER = re.compile(r"[0-9]{1,4}").fullmatch
+
+MAX_WORDS_BYTES = 65_536
+"""The words of a command of the application's own; nothing else here has a body."""
 
 CAUSE = "asked for over the management socket"
 
@@ -80,6 +84,14 @@ def _add_commands(app: App, operator: Operator) -> None:
         if not _SECONDS(seconds) or not 0 < float(seconds) <= MAX_PROFILE_S:
             return plain(f"seconds=S says how long, up to {MAX_PROFILE_S:.0f}\n", 400)
         return await _inspected(operator, request, float(seconds))
+
+    @app.post("/call/<name>", max_body_bytes=MAX_WORDS_BYTES)
+    async def call(request: Request[Any, Any], name: str, words: Body[tuple[str, ...]]) -> HTTPResponse:
+        worker = request.get_args().get("worker", "0")
+        if not _WORKER(worker):
+            return plain("worker=N says which\n", 400)
+        problem, text = await operator.call(int(worker), name, words)
+        return _outcome(problem) if problem else plain(text, 200, _NEVER_STORED)
 
 
 async def _inspected(operator: Operator, request: Request[Any, Any], seconds: float) -> HTTPResponse:

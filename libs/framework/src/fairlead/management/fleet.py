@@ -78,3 +78,10 @@ class Operator(Protocol):
         Returns why there is none, or "" and the text.
         """
         ...
+
+    async def call(self, worker: int, name: str, words: tuple[str, ...]) -> tuple[str, str]:
+        """Run a command of the application's own, in the worker in a slot, with `--name=value` words.
+
+        Returns why it could not be run or failed, or "" and what it returned.
+        """
+        ...

@@ -10,7 +10,7 @@ from typing import Literal
 
 from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.telemetry.metrics import Aggregate, Snapshot
-from fairlead.workers.messages import Changed, Inspect, Inspected, Metrics, WorkerState
+from fairlead.workers.messages import Call, Changed, Inspect, Inspected, Metrics, WorkerState
 from fairlead.workers.plan import Plan
 from fairlead.workers.process import WorkerProcess
 from fairlead.workers.slot import GiveUp, Slot
@@ -24,6 +24,11 @@ METRICS_WAIT_S = 1.0
 
 
 BLOCKED = "the worker does not answer: its loop is blocked, and its log says by what"
+
+CALL_WAIT_S = 300.0
+"""How long a command of the application's own may take; work that takes longer belongs into a queue or `fairlead exec`."""
+
+STILL_RUNNING = f"it has not ended within {CALL_WAIT_S:.0f} s, and goes on"
 
 INSPECTION_WAIT_S = 5.0
 """Beyond the time that a profile takes by itself."""
@@ -77,17 +82,24 @@ class WorkerFleet:
 
     async def inspect(self, index: int, seconds: float, format: Literal["text", "html"]) -> tuple[str, str]:
         """A dump (0 seconds) or a profile of the worker in a slot: the problem, or "" and the text."""
-        worker = next((slot.worker for slot in self.slots if slot.index == index), None)
         self._serial += 1
-        question = Inspect(self._serial, seconds, format)
+        return await self._answer(index, Inspect(self._serial, seconds, format), seconds + INSPECTION_WAIT_S, BLOCKED)
+
+    async def call(self, index: int, name: str, words: tuple[str, ...]) -> tuple[str, str]:
+        """Run a command of the application's own in the worker in a slot: the problem, or "" and what it returned."""
+        self._serial += 1
+        return await self._answer(index, Call(self._serial, name, words), CALL_WAIT_S, STILL_RUNNING)
+
+    async def _answer(self, index: int, question: Inspect | Call, wait_s: float, late: str) -> tuple[str, str]:
+        worker = next((slot.worker for slot in self.slots if slot.index == index), None)
         answered = self._inspections[question.serial] = asyncio.get_running_loop().create_future()
         try:
-            if worker is None or not worker.ask_to_inspect(question):
+            if worker is None or not worker.ask(question):
                 return f"there is no worker {index} that could answer", ""
-            async with asyncio.timeout(seconds + INSPECTION_WAIT_S):
+            async with asyncio.timeout(wait_s):
                 answer = await answered
         except TimeoutError:
-            return BLOCKED, ""
+            return late, ""
         finally:
             del self._inspections[question.serial]
         return answer.problem, answer.text

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 __all__ = [
     "Beat",
+    "Call",
     "Changed",
     "CheckResult",
     "CollectMetrics",
@@ -83,6 +84,15 @@ class Inspect(Struct, frozen=True, tag="inspect"):
     format: Literal["text", "html"] = "text"
 
 
+class Call(Struct, frozen=True, tag="call"):
+    """Run a command of the application's own (`@app.command`) and answer with `Inspected` of the same `serial`."""
+
+    serial: int
+    name: str
+    words: tuple[str, ...] = ()
+    """`--name=value`, as on a command line."""
+
+
 class Changed(Struct, frozen=True, tag="state"):
     """The worker has reached a state. `name`, `debug` and `loop` describe the app once it is ready."""
 
@@ -129,5 +139,5 @@ class Retire(Struct, frozen=True, tag="retire"):
     cause: str
 
 
-FromSupervisor: TypeAlias = WorkerSpec | Drain | CollectMetrics | Inspect
+FromSupervisor: TypeAlias = WorkerSpec | Drain | CollectMetrics | Inspect | Call
 FromWorker: TypeAlias = Changed | Beat | Metrics | Inspected | Retire

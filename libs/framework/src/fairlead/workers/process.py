@@ -35,6 +35,7 @@ from fairlead.workers.cgroup import oom_kills
 from fairlead.workers.channel import Channel, ChannelError
 from fairlead.workers.messages import (
     Beat,
+    Call,
     Changed,
     CollectMetrics,
     Drain,
@@ -169,8 +170,8 @@ class WorkerProcess:
         self._send(CollectMetrics(serial))
         return True
 
-    def ask_to_inspect(self, question: Inspect) -> bool:
-        """Ask for a dump or a profile; it arrives at the observer. False when this worker can't answer."""
+    def ask(self, question: Inspect | Call) -> bool:
+        """Ask for a dump, a profile, or a command's run; the observer gets the answer. False when this worker can't answer."""
         if self.state not in (WorkerState.READY, WorkerState.DRAINING):
             return False
         self._send(question)
@@ -280,7 +281,7 @@ class WorkerProcess:
         """Only ever to our own child, and never after its burial: `Popen` knows."""
         self._process.send_signal(number)
 
-    def _send(self, message: Drain | CollectMetrics | Inspect) -> None:
+    def _send(self, message: Drain | CollectMetrics | Inspect | Call) -> None:
         if self._channel is not None:
             self._channel.send(message)
 

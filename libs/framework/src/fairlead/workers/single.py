@@ -26,8 +26,9 @@ from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.management.server import serve_operations
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import Snapshot, registry
+from fairlead.workers.application_command import call
 from fairlead.workers.configuration import configure_app_logs
-from fairlead.workers.fleet import BLOCKED, INSPECTION_WAIT_S
+from fairlead.workers.fleet import BLOCKED, CALL_WAIT_S, INSPECTION_WAIT_S, STILL_RUNNING
 from fairlead.workers.loop import describe_loop, new_event_loop
 from fairlead.workers.messages import Beat, Changed, WorkerState
 from fairlead.workers.notification import notify
@@ -107,6 +108,8 @@ class Warden:
         self._drain: Callable[[float], object] | None = None
         self._reload_certificates: Callable[[], int] | None = None
         self._serving: asyncio.AbstractEventLoop | None = None
+        self.app: App[Any, Any] | None = None
+        """Whose commands can be run, from when it is ready."""
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._is_up = threading.Event()
@@ -174,6 +177,17 @@ class Warden:
                 return await asyncio.wrap_future(asked)
         except TimeoutError:
             return BLOCKED, ""
+
+    async def call(self, worker: int, name: str, words: tuple[str, ...]) -> tuple[str, str]:
+        """Run a command of the application's own in the service's loop."""
+        if worker or self._serving is None or self.app is None:
+            return f"there is no worker {worker} that could answer", ""
+        asked = asyncio.run_coroutine_threadsafe(call(self.app, name, words), self._serving)
+        try:
+            async with asyncio.timeout(CALL_WAIT_S):
+                return await asyncio.shield(asyncio.wrap_future(asked))
+        except TimeoutError:
+            return STILL_RUNNING, ""
 
     def _signalled(self, number: signal.Signals) -> None:
         wish = self._wishes.judge(number)
@@ -256,6 +270,7 @@ class SingleProcess:
         await app.lifecycle.run("main_process_start", app)
         if await service.start_unless(asked):
             self._fleet.ready(app.name, service.beat())
+            self._warden.app = app
             await app.lifecycle.run("main_process_ready", app)
             self._announce(Changed(WorkerState.READY, name=app.name, debug=app.debug, loop=describe_loop(loop)))
             notify("READY=1", f"MAINPID={os.getpid()}")

@@ -169,6 +169,10 @@ class Supervisor:
         """What a worker is doing: the problem, or "" and the text."""
         return await self.fleet.inspect(worker, seconds, format)
 
+    async def call(self, worker: int, name: str, words: tuple[str, ...]) -> tuple[str, str]:
+        """Run a command of the application's own in a worker: the problem, or "" and what it returned."""
+        return await self.fleet.call(worker, name, words)
+
     async def _add_slot(self) -> str:
         try:
             slot = self._slot(len(self.fleet.slots), self.fleet.slots[0].add_listener())

@@ -23,6 +23,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from fairlead.workers.application_command import call
 from fairlead.workers.black_box import record_into
 from fairlead.workers.channel import Channel, receive_now
 from fairlead.workers.configuration import apply_options, configure_app_logs, configure_logs, settle_config
@@ -30,6 +31,7 @@ from fairlead.workers.failure import describe_failure
 from fairlead.workers.lifeline import Lifeline
 from fairlead.workers.loop import describe_loop, new_event_loop
 from fairlead.workers.messages import (
+    Call,
     Changed,
     CollectMetrics,
     Drain,
@@ -144,6 +146,8 @@ class Worker:
                 self._send_metrics(message.serial)
             elif isinstance(message, Inspect):
                 self._run_beside(self._inspect(message))
+            elif isinstance(message, Call):
+                self._run_beside(self._call(message))
         self._drain(time.monotonic() + self._spec.graceful_shutdown_timeout_s)  # the supervisor is gone
 
     def _drain(self, deadline_s: float) -> None:
@@ -166,6 +170,11 @@ class Worker:
         from fairlead.telemetry.inspection import inspect  # hardly ever needed
 
         problem, text = await inspect(question.seconds, question.format)
+        self._channel.send(Inspected(question.serial, text, problem))
+
+    async def _call(self, question: Call) -> None:
+        assert self._service is not None  # only a worker that is ready is asked
+        problem, text = await call(self._service.app, question.name, question.words)
         self._channel.send(Inspected(question.serial, text, problem))
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
