@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import PayloadTooLarge
-from fairlead.injection import Injector
+from fairlead.injection import Injector, Opening
+from fairlead.injection.opening import Around
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, respond_with
 from fairlead.routing import Route
@@ -42,7 +43,8 @@ def compose(
     signals: RequestSignals | None = None,
 ) -> None:
     """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
-    binding = (injector or Injector()).bind(route.handler, route.parameter_names, given=2 if route.is_websocket else 1)
+    given = 2 if route.is_websocket else 1
+    binding = (injector or Injector()).bind(route.handler, route.parameter_names, given, opens=route.is_websocket)
     call, is_async = binding.call, binding.is_async
     if route.stream and "body" in binding.places:
         raise TypeError(f"{route.name} streams its body: it reads it by itself, or asks for Body[…] without stream=True")
@@ -53,9 +55,7 @@ def compose(
     elif route.max_body_bytes is not None:
         call = _with_limit(call, route.max_body_bytes)
     if route.is_websocket:
-        if signals is not None:
-            call = signals.around_websocket(call)
-        call, is_async = _with_upgrade(call, route.options), True
+        call, is_async = _with_upgrade(call, route.options, None if signals is None else signals.around_websocket), True
     if signals is not None:
         call, is_async = signals.around_handler(call, is_async)
         before, after = signals.around_middleware(before, "request"), signals.around_middleware(after, "response")
@@ -81,12 +81,16 @@ def _with_stream(call: Callable[..., Any], limit: int) -> Callable[..., Any]:
     return with_stream
 
 
-def _with_upgrade(call: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+def _with_upgrade(call: Callable[..., Any], options: dict[str, Any], around: Around | None) -> Callable[..., Any]:
     from fairlead.websocket import serve  # an application without websockets doesn't load them
 
     async def upgraded(request: Request[Any, Any], *values: Any) -> None:
-        ws = await request.exchange.upgrade(request, options)
-        await serve(request, ws, lambda request, ws: call(request, ws, *values), {})
+        opening = Opening(serve, options, around)
+        try:
+            await call(request, opening, *values)
+        except BaseException as exc:
+            if exc is not opening.failure:  # that was logged, and the websocket closed because of it
+                raise
 
     return upgraded
 

@@ -120,10 +120,10 @@ class RequestSignals:
             return call
         before, after, failed = map(self._emit, events)
 
-        async def heard(request: AnyRequest, ws: Any, *values: Any) -> None:
+        async def heard(request: AnyRequest, ws: Any, *values: Any, **named: Any) -> None:
             await before(request=request, websocket=ws)
             try:
-                result = call(request, ws, *values)
+                result = call(request, ws, *values, **named)
                 if inspect.isawaitable(result):
                     await result
             except Exception as exc:

@@ -76,7 +76,7 @@ class Guard:
         """The principal of a request, who must have all of `scopes`; also kept in ``request.ctx.principal``.
 
         Raises `MissingToken` and `InvalidToken` (401), `BadRequest` (400), `InsufficientScope` (403),
-        `ServiceUnavailable` (503). For websocket handshakes and whatever else is not decorated, call it by hand.
+        `ServiceUnavailable` (503). For whatever is not decorated, call it by hand.
         """
         principal = await self.verify(token_of(request, self._cookie))
         request.ctx.principal = principal

@@ -13,6 +13,7 @@ from __future__ import annotations
 from fairlead.injection.decorators import call_handler, inject, run_first, validate
 from fairlead.injection.injector import Binding, Injector, is_coroutine_handler
 from fairlead.injection.marks import Body, Cookie, Form, Header, Path, Query
+from fairlead.injection.opening import Opening
 from fairlead.injection.providers import Dependency, Scope
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Form",
     "Header",
     "Injector",
+    "Opening",
     "Path",
     "Query",
     "Scope",

@@ -14,6 +14,7 @@ from typing import Any
 
 from fairlead.injection.injector import read_all
 from fairlead.injection.marks import Place
+from fairlead.injection.opening import Opening
 from fairlead.injection.signature import Parameter
 from fairlead.injection.sources import reader_of
 from fairlead.request import Request
@@ -27,7 +28,8 @@ async def call_handler(request: Request[Any, Any], handler: Callable[..., Any], 
     For decorators and class-based views. `leading` is what stands between the request and the named parameters: a websocket, a
     response, an exception.
     """
-    binding = request.app.injector.binding_of(handler, tuple(named), 1 + len(leading))
+    opens = bool(leading) and isinstance(leading[0], Opening)
+    binding = request.app.injector.binding_of(handler, tuple(named), 1 + len(leading), opens=opens)
     answer = binding.call(request, *leading, *named.values())
     return await answer if inspect.isawaitable(answer) else answer
 
@@ -94,5 +96,5 @@ def _around(
 ) -> Callable[..., Awaitable[Any]]:
     functools.update_wrapper(wrapper, handler)
     del wrapper.__wrapped__  # type: ignore[attr-defined]  # its own signature is what is called
-    wrapper.__dict__.update(__fairlead_handler__=handler, __fairlead_gives__=gives)
+    wrapper.__dict__.update(__fairlead_handler__=handler, __fairlead_gives__=gives, __fairlead_owner__=id(wrapper))
     return wrapper

@@ -21,6 +21,7 @@ from typing import Any
 from fairlead.errors import ValidationFailed
 from fairlead.injection.lifetime import Lifetime
 from fairlead.injection.marks import Place
+from fairlead.injection.opening import opened
 from fairlead.injection.providers import Dependency, Provider, Providers, name_of
 from fairlead.injection.records import is_record
 from fairlead.injection.signature import Parameter, parameters_of
@@ -48,7 +49,7 @@ class Injector:
         self.overrides: dict[Any, Any] = {}
         self._singletons = Lifetime("singleton", self.overrides)
         self._worker = Lifetime("worker", self.overrides, self._singletons)
-        self._bindings: dict[tuple[int, tuple[str, ...], int], Binding] = {}
+        self._bindings: dict[tuple[int, tuple[str, ...], int, bool], Binding] = {}
 
     def add(self, dependency: Dependency) -> None:
         """Register a dependency. Raises ValueError for a second one of the same type."""
@@ -94,23 +95,26 @@ class Injector:
 
     # Binding
 
-    def binding_of(self, handler: Callable[..., Any], names: tuple[str, ...], given: int = 1) -> Binding:
+    def binding_of(self, handler: Callable[..., Any], names: tuple[str, ...], given: int = 1, *, opens: bool = False) -> Binding:
         """`bind`, once for each handler: for decorators that call what they decorate."""
-        key = (id(handler), names, given)  # a callable object may have no hash; its binding keeps it alive
+        key = (id(handler), names, given, opens)  # a callable object may have no hash; its binding keeps it alive
         binding = self._bindings.get(key)
         if binding is None:
-            binding = self._bindings[key] = self.bind(handler, names, given)
+            binding = self._bindings[key] = self.bind(handler, names, given, opens=opens)
         return binding
 
-    def bind(self, handler: Callable[..., Any], path_names: Sequence[str], given: int = 1) -> Binding:
-        """The plan for a handler; `given` counts the leading arguments (two for websockets).
+    def bind(self, handler: Callable[..., Any], path_names: Sequence[str], given: int = 1, *, opens: bool = False) -> Binding:
+        """The plan for a handler; `given` counts the leading arguments. With `opens` the second is a websocket's `Opening`.
 
         Raises TypeError when the handler can't take what the route gives, or asks for what nobody has.
         """
         inner = getattr(handler, "__fairlead_handler__", None)
         if inner is not None:  # it calls this later, by `call_handler`: errors are to show now
             names = (*path_names, *getattr(handler, "__fairlead_gives__", ()))
-            places = _places(handler, getattr(handler, "__fairlead_parameters__", ()), self.binding_of(inner, names, given).places)
+            below = self.binding_of(inner, names, given, opens=opens)
+            places = _places(handler, getattr(handler, "__fairlead_parameters__", ()), below.places)
+            if opens and not is_around(handler):  # somebody else's decorator wants a websocket that is open
+                return Binding(_by_name(opened(handler), tuple(path_names), (), given), True, places)
             return Binding(_by_name(handler, tuple(path_names), (), given), is_coroutine_handler(handler), places)
         parameters = parameters_of(handler)[given:]
         readers = {p.name: reader_of(p) for p in parameters if p.place is not None}
@@ -122,15 +126,15 @@ class Injector:
         taken = [name for name in path_names if name in own or name not in used | readers.keys() | needs.keys()]
         _check(handler, given, path_names, [*taken, *readers, *needs], parameters)
         places = _places(handler, parameters, *(provider.places for provider in needs.values()))
+        is_async, target = (True, opened(handler)) if opens else (is_coroutine_handler(handler), handler)
         if needs or "form" in places:
-            call = _by_name(handler, tuple(path_names), tuple(readers.items()), given, frozenset(taken))
+            call = _by_name(target, tuple(path_names), tuple(readers.items()), given, frozenset(taken))
             return Binding(self._with_lifetime(call, needs, reads_form="form" in places), True, places)
-        is_async = is_coroutine_handler(handler)
         if not readers and _takes_in_order(handler, path_names, given):
-            return Binding(handler, is_async)
+            return Binding(target, is_async)
         if len(readers) == 1 and not path_names and _takes_in_order(handler, list(readers), given):
-            return Binding(_with_one(handler, next(iter(readers.values())), given), is_async, places)
-        return Binding(_by_name(handler, tuple(path_names), tuple(readers.items()), given, frozenset(taken)), is_async, places)
+            return Binding(_with_one(target, next(iter(readers.values())), given), is_async, places)
+        return Binding(_by_name(target, tuple(path_names), tuple(readers.items()), given, frozenset(taken)), is_async, places)
 
     def _with_lifetime(self, call: Callable[..., Any], needs: dict[str, Provider], *, reads_form: bool) -> Callable[..., Any]:
         async def with_lifetime(request: Request[Any, Any], *values: Any) -> Any:
@@ -244,6 +248,11 @@ def read_all(request: Request[Any, Any], readers: tuple[tuple[str, Extract], ...
     if errors:
         raise ValidationFailed(errors)
     return found
+
+
+def is_around(handler: Callable[..., Any]) -> bool:
+    """Whether this is a decorator's function of ours, and not one that has copied its attributes."""
+    return getattr(handler, "__fairlead_owner__", None) == id(handler)
 
 
 def is_coroutine_handler(handler: Callable[..., Any]) -> bool:

@@ -47,11 +47,11 @@ class Lifetime:
             arguments.update((name, request) for name in provider.request_names)
         made = provider.make(**arguments)
         if provider.is_async_context:
-            self._exits.append(made.__aexit__)
-            made = await made.__aenter__()
+            entered, made = made, await made.__aenter__()
+            self._exits.append(entered.__aexit__)
         elif provider.is_context:
-            self._exits.append(made.__exit__)
-            made = made.__enter__()
+            entered, made = made, made.__enter__()
+            self._exits.append(entered.__exit__)
         elif inspect.isawaitable(made):
             made = await made
         self._found[kind] = made

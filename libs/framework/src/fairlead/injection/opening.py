@@ -1,0 +1,63 @@
+"""A websocket that is not open yet.
+
+A websocket's handler takes `(request, ws, …)`, and whatever else it asks for may be the reason to refuse: a guard, a dependency, a
+value that doesn't fit. So what stands around the handler is given an `Opening` in the place of the websocket, and only the call of
+the handler itself negotiates the upgrade. Until then every refusal is a plain HTTP answer with its status, as middleware's is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fairlead.request import Request
+
+Around = Callable[[Callable[..., Any]], Callable[..., Any]]
+Serve = Callable[[Request[Any, Any], Any, Callable[..., Any], Mapping[str, Any]], Awaitable[None]]
+
+
+class Opening:
+    """The upgrade of one request, to come. `serve` is `fairlead.websocket.serve`; `around` is put around the handler."""
+
+    __slots__ = ("_around", "_options", "_serve", "failure")
+
+    def __init__(self, serve: Serve, options: Mapping[str, Any], around: Around | None) -> None:
+        self._serve = serve
+        self._options = dict(options)
+        self._around = around
+        self.failure: BaseException | None = None
+        """What the handler raised; the websocket has been closed and the failure logged."""
+
+    async def serve(self, request: Request[Any, Any], handler: Callable[..., Any], values: Any, named: Mapping[str, Any]) -> None:
+        """Upgrade, run the handler, and return when the connection is gone. Raises the refusal of the upgrade.
+
+        What the handler has raised is raised again: the dependencies that it was given are to see it at their ends.
+        """
+        ws = await request.exchange.upgrade(request, self._options)
+        call = handler if self._around is None else self._around(handler)
+        failure: BaseException | None = None
+
+        async def run(request: Request[Any, Any], ws: Any) -> None:
+            nonlocal failure
+            try:
+                result = call(request, ws, *values, **named)
+                if inspect.isawaitable(result):
+                    await result
+            except BaseException as exc:
+                failure = exc
+                raise
+
+        await self._serve(request, ws, run, {})
+        if failure is not None:
+            self.failure = failure
+            raise failure
+
+
+def opened(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler behind its upgrade: takes an `Opening` for the websocket."""
+
+    async def serve(request: Request[Any, Any], opening: Opening, *values: Any, **named: Any) -> None:
+        await opening.serve(request, handler, values, named)
+
+    return serve
