@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead import App, Blueprint, Request, json
+from fairlead import App, Blueprint, Request, json, openapi
 from fairlead.auth import KeySet, Principal, Protected, SigningKey, TokenIssuer, attach, guard_of, protected
 from fairlead.csrf import Csrf, csrf_token
 from fairlead.errors import ConfigurationError
@@ -180,6 +180,24 @@ async def test_a_guarded_app() -> None:
     async with AsyncTestClient(app) as client:
         assert [(await client.get(path)).status_code for path in ("/csrf", "/missing")] == [401, 404]
     assert guard_of(app) is not None
+
+
+async def test_the_description_tells_of_it() -> None:
+    """A decorated route's scopes are in the OpenAPI document, those of two decorators together (P6)."""
+    app = make_app()
+    openapi.attach(app)
+
+    @app.get("/twice")
+    @Protected(scope="b")
+    @Protected(scope="a")
+    async def twice(request: Request[Any, Any]) -> Any:
+        return json("ok")
+
+    async with AsyncTestClient(app) as client:
+        paths = (await client.get("/docs/openapi.json")).json()["paths"]
+        assert paths["/twice"]["get"]["security"] == [{"bearer": ["a", "b"]}]
+        statuses = [(await client.get("/twice", headers=bearer(token(*scopes)))).status_code for scopes in ("a", "b", "ab")]
+    assert statuses == [403, 403, 200]
 
 
 async def test_limits_by_account() -> None:

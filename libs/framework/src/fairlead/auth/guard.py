@@ -176,6 +176,12 @@ class Protected(Extension):
     def __init__(self, *, scope: str | Iterable[str] = ()) -> None:
         self._scopes = frozenset(scope.split() if isinstance(scope, str) else scope)
 
+    def __call__(self, handler: H) -> H:
+        """As for every extension; the API's description tells of the scopes."""
+        super().__call__(handler)
+        handler.__dict__["__fairlead_scopes__"] = self._scopes | handler.__dict__.get("__fairlead_scopes__", frozenset())
+        return handler
+
     def middleware(self) -> tuple[Middleware, None]:
         """Before the handler."""
         return self._authenticate, None

@@ -32,8 +32,9 @@ async def list_products(request: Request[Any, Any], query: Query[PageQuery]) -> 
 
 
 @products.post("/")
+@openapi.parameter("idempotency-key", location="header", description="Makes it safe to send the request again, for a day")
 @openapi.response(201, Product)
-@openapi.response(409, description="Another product has this SKU")
+@openapi.response(409, description="Another product has this SKU, or a request with this Idempotency-Key is being handled")
 @protected(scope=WRITE)
 @Idempotency(lambda app: app.ctx.answers)
 async def create_product(request: Request[Any, Any], new: Body[NewProduct]) -> HTTPResponse:
