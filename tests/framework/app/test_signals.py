@@ -167,6 +167,23 @@ async def test_waiting() -> None:
     assert await waiting[5] == {}
 
 
+async def test_waiting_for_a_blueprint_of_several_applications() -> None:
+    """The first of them that dispatches ends it; nobody waits on."""
+    first, second, blueprint = App("a"), App("b"), Blueprint("b")
+    blueprint.add_signal(None, "foo.bar.baz")
+    with pytest.raises(SignalNotFound, match="no application has"):
+        await blueprint.event("foo.bar.baz")
+    for app in (first, second):
+        app.blueprint(blueprint)
+    waiting = asyncio.create_task(blueprint.event("foo.bar.baz"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await second.dispatch("foo.bar.baz", context={"n": 1})
+    assert await waiting == {"n": 1}
+    await asyncio.sleep(0)
+    assert first.signals._waiters == second.signals._waiters == {}
+
+
 async def test_what_nobody_knows() -> None:
     """Unknown events: dispatching inline and waiting raise, unless asked not to; EVENT_AUTOREGISTER waits for any."""
     app, blueprint = App("a"), Blueprint("b")

@@ -81,6 +81,18 @@ async def test_methods() -> None:
     assert app.url_for("Items", id=7) == "/items/7"
 
 
+async def test_some_of_its_methods() -> None:
+    """Methods that are named when it is registered are those that it answers."""
+    app = App("a")
+    app.add_route(Items.as_view(), "/get/<id:int>", ["GET"], name="get")
+    app.delete("/delete/<id:int>", name="delete")(Items.as_view())
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/get/7")).text == "get 7"
+        assert (await client.put("/get/7")).status_code == 405
+        assert (await client.delete("/delete/7")).text == "delete 7"
+        assert (await client.get("/delete/7")).status_code == 405
+
+
 async def test_where_it_is_defined() -> None:
     """`attach` registers a subclass with an application or a blueprint, with the options of `add_route`."""
     app, blueprint = App("a"), Blueprint("b", url_prefix="/b")

@@ -367,9 +367,8 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         EVENT_AUTOREGISTER is set.
         """
         self.finalise()
-        return await self.signals.wait(
-            event, timeout, condition, exclusive=exclusive, must_exist=not self.config.EVENT_AUTOREGISTER
-        )
+        must_exist = not self.config.EVENT_AUTOREGISTER
+        return await self.signals.wait(event, timeout, condition, exclusive=exclusive, must_exist=must_exist)
 
     def _report(self, exception: BaseException) -> None:
         """Send `server.exception.report` in the background; a handler of it that fails is logged."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
+from fairlead.errors import SignalNotFound
 from fairlead.registrar import Registrar
 
 Version = int | float | str | None
@@ -105,12 +107,22 @@ class Blueprint(Registrar):
     async def event(
         self, event: str, timeout: float | None = None, *, condition: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Wait until an event is dispatched to this blueprint or to its application. Raises as `app.event`."""
-        (app,) = self.apps
-        app.finalise()
-        must_exist = not app.config.EVENT_AUTOREGISTER
-        values: dict[str, Any] = await app.signals.wait(event, timeout, condition, blueprint=self, must_exist=must_exist)
-        return values
+        """Wait until an event is dispatched to this blueprint or to an application that has it. Raises as `app.event`."""
+        waiting = []
+        for app in self.apps:
+            app.finalise()
+            must_exist = not app.config.EVENT_AUTOREGISTER
+            found = app.signals.wait(event, timeout, condition, blueprint=self, must_exist=must_exist)
+            waiting.append(asyncio.ensure_future(found))
+        if not waiting:
+            raise SignalNotFound(f"Could not find signal {event}: no application has the blueprint {self.name!r}")
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            values: dict[str, Any] = done.pop().result()
+            return values
+        finally:
+            for future in waiting:
+                future.cancel()
 
     def placements(self) -> Iterator[Placement]:
         """This blueprint on its own."""

@@ -8,7 +8,7 @@ default has: int, float, bool, or a list of these (the option is then given seve
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_type_hints
 
 import msgspec
@@ -31,7 +31,7 @@ class Commands:
             raise ValueError(f"there are two commands named {name!r}")
         self._commands[name] = command
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._commands)
 
     def __len__(self) -> int:
@@ -50,6 +50,13 @@ class Commands:
         arguments = _arguments(name, command, words)
         result = command(app, **arguments) if _takes_app(command) else command(**arguments)
         return await result if inspect.isawaitable(result) else result
+
+
+def text_of(result: Any) -> str:
+    """What a command returned, to be shown: text as it is, anything else as JSON, nothing for None."""
+    if result is None or isinstance(result, str):
+        return result or ""
+    return msgspec.json.encode(result, enc_hook=str).decode()
 
 
 def _parameters(command: Command) -> dict[str, inspect.Parameter]:

@@ -77,8 +77,10 @@ class Registrar:
         """
         self._check_open()
         if isinstance(handler, View):  # a route for each of its methods
-            first = len(self.route_records)
+            first, wanted = len(self.route_records), None if methods is None else {method.upper() for method in methods}
             for method, own in handler.handlers.items():
+                if wanted is not None and method not in wanted:
+                    continue
                 self.add_route(
                     own,
                     uri,

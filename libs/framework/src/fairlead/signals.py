@@ -152,17 +152,17 @@ def _accepted(handler: Handler) -> frozenset[str] | None:
 
 
 class _Waiter:
-    __slots__ = ("action", "blueprint", "condition", "exclusive", "future", "key")
+    __slots__ = ("action", "blueprint", "condition", "exclusive", "future")
 
     def __init__(self, parts: tuple[str, str, str], condition: Condition | None, exclusive: bool, blueprint: Any) -> None:
-        self.key, self.action = parts[:2], parts[2]
+        self.action = parts[2]
         self.condition = dict(condition) if condition else None
         self.exclusive = exclusive and blueprint is None
         self.blueprint = blueprint
         self.future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     def hears(self, parts: tuple[str, str, str], condition: Condition | None, blueprint: Any) -> bool:
-        if self.key != parts[:2] or self.action not in (ANY_ACTION, parts[2]) or self.future.done():
+        if self.action not in (ANY_ACTION, parts[2]) or self.future.done():
             return False
         if blueprint is not None and self.blueprint is not blueprint:
             return False
@@ -175,7 +175,7 @@ class Signals:
     def __init__(self, types: PatternTypes) -> None:
         self._types = types
         self._listeners: dict[tuple[str, str], list[Listener]] = {}
-        self._waiters: list[_Waiter] = []
+        self._waiters: dict[tuple[str, str], dict[_Waiter, None]] = {}
 
     def add(self, record: SignalRecord, blueprint: Any = None) -> None:
         """Register a handler for an event that was checked. Raises ValueError for a parameter of a type that doesn't exist."""
@@ -224,7 +224,7 @@ class Signals:
         """
         parts, condition, context = split_event(event), condition or None, context or {}
         found = self._find(parts)
-        if must_exist and not found and not any(waiter.key == parts[:2] for waiter in self._waiters):
+        if must_exist and not found and not self._waiters.get(parts[:2]):
             raise SignalNotFound(f"Could not find signal {event}")
         heard = [(listener, {**values, **context}) for listener, values in found if listener.hears(condition, blueprint)]
         self._wake(parts, condition, blueprint, {**(found[0][1] if found else {}), **context})
@@ -244,7 +244,7 @@ class Signals:
             logger.exception("signal handler failed", extra={"event": str(Event.SERVER_EXCEPTION_REPORT)})
 
     def _wake(self, parts: tuple[str, str, str], condition: Condition | None, blueprint: Any, values: dict[str, Any]) -> None:
-        for waiter in self._waiters:
+        for waiter in self._waiters.get(parts[:2], ()):
             if waiter.hears(parts, condition, blueprint):
                 waiter.future.set_result(dict(values))
 
@@ -267,9 +267,12 @@ class Signals:
         if must_exist and not known:
             raise SignalNotFound(f"Could not find signal {event}")
         waiter = _Waiter(parts, condition, exclusive, blueprint)
-        self._waiters.append(waiter)
+        waiting = self._waiters.setdefault(parts[:2], {})
+        waiting[waiter] = None
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiter.future
         finally:
-            self._waiters.remove(waiter)
+            del waiting[waiter]
+            if not waiting:
+                self._waiters.pop(parts[:2], None)

@@ -64,7 +64,10 @@ class HTTPMethodView:
 
     @classmethod
     def attach(cls, to: Registrar, uri: str, methods: Iterable[str] | None = None, **options: Any) -> None:
-        """Register the view with an application or a blueprint; options as for `add_route`. It answers the methods that it has."""
+        """Register the view with an application or a blueprint; options as for `add_route`.
+
+        It answers the methods that it has, or those of them that are named.
+        """
         to.add_route(cls.as_view(), uri, methods, **options)
 
     @classmethod

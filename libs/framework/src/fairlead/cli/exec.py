@@ -1,8 +1,8 @@
 """`fairlead exec MODULE:NAME COMMAND --name=value …`: a command of the application's own (`@app.command`).
 
 It runs in this process, between the application's `before_server_start` and `after_server_stop` listeners, so that what they open
-is there; nothing is served and no background tasks are started. What it returns is printed, None is not. Without a COMMAND the
-application's commands are listed.
+is there; nothing is served and no background tasks are started. What it returns is printed: text as it is, anything else as JSON.
+Without a COMMAND the application's commands are listed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; 0, unless it raises."""
     from fairlead.cli.target import finalised_app
+    from fairlead.commands import text_of
 
     words: list[str] = arguments.words
     has_target = bool(words) and (":" in words[0] or "." in words[0]) and not words[0].startswith("-")
@@ -34,9 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not words:
         _print_commands(app)
         return 0
-    result = asyncio.run(_run(app, words[0], words[1:]))
-    if result is not None:
-        print(result)
+    text = text_of(asyncio.run(_run(app, words[0], words[1:])))
+    if text:
+        print(text)
     return 0
 
 

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from fairlead.app import App
+from fairlead.commands import text_of
 from fairlead.errors import CommandError
 
 __all__ = ["call"]
@@ -23,8 +22,7 @@ async def call(app: App[Any, Any], name: str, words: Sequence[str]) -> tuple[str
     """Run a command: the problem, or "" and what it returned, as text or JSON. Its exceptions are logged, with their traceback."""
     logger.info("command", extra={"command": name})
     try:
-        result = await app.commands.run(app, name, words)
-        text = "" if result is None else result if isinstance(result, str) else msgspec.json.encode(result, enc_hook=str).decode()
+        text = text_of(await app.commands.run(app, name, words))
     except CommandError as error:
         return str(error), ""
     except Exception as error:
