@@ -364,3 +364,26 @@ def test_sanic_style_methods(method: str) -> None:
     request, response = getattr(SanicStyleClient(app), method)("/")
     assert response.headers["x-method"] == method.upper()
     assert request is not None
+
+
+def test_sanic_style_websocket() -> None:
+    """What was said is noted on both sides; a close by the server ends the talk; without a talk it is merely opened."""
+    app: App[Any, Any] = App("talk")
+
+    @app.websocket("/echo")
+    async def echo(request: Any, ws: Any) -> None:
+        await ws.send(await ws.recv())
+
+    async def mimic(ws: Any) -> None:
+        assert ws.subprotocol is None
+        await ws.send("one")
+        assert await ws.recv() == "one"
+        await ws.recv()
+        raise AssertionError("the server has closed")
+
+    request, record = app.test_client.websocket("/echo", mimic=mimic)
+    assert (record.client_sent, record.server_sent, record.opened) == (["one"], ["one"], True)
+    assert record.server_received == record.client_sent
+    assert request is None or request.path == "/echo"
+    _, record = app.test_client.websocket("/echo")
+    assert record.client_received == []
