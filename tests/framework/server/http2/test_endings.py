@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from h2.errors import ErrorCodes
-from hyperframe.frame import DataFrame, RstStreamFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, GoAwayFrame, RstStreamFrame, WindowUpdateFrame
 
 from fairlead import App, Request, text
 from fairlead.config import Config
@@ -117,13 +117,27 @@ async def test_a_connection_that_comes_into_the_drain() -> None:
 
 
 async def test_a_client_that_says_goodbye() -> None:
-    """A client's GOAWAY ends the connection."""
-    async with serving(make_app()) as running:
-        client = await running.connect()
-        assert (await client.get()).status == 200
-        client.h2.close_connection()
-        client.flush()
-        await client.closed()
+    """A client's GOAWAY: what is under way is answered, then the connection ends; at once when nothing is (RFC 9113 §6.8)."""
+    app = make_app()
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    @app.get("/wait")
+    async def wait(request: Request) -> HTTPResponse:
+        started.set()
+        await may_end.wait()
+        return text("done")
+
+    async with serving(app) as running:
+        idle, client = await running.connect(), await running.connect()
+        assert (await idle.get()).status == 200
+        waiting = client.open("GET", "/wait")
+        await started.wait()
+        for each in (idle, client):
+            each.send_frames(GoAwayFrame(0, last_stream_id=0, error_code=0))
+        assert await idle.closed() == ErrorCodes.NO_ERROR
+        may_end.set()
+        assert (await client.answer(waiting)).body == b"done"
+        assert await client.closed() == ErrorCodes.NO_ERROR
         await eventually(lambda: not running.connections)
 
 

@@ -29,7 +29,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     RemoteSettingsChanged,
@@ -40,7 +39,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import Frame, GoAwayFrame
 
 from fairlead.errors import FairleadException
 from fairlead.http.clock import CLOCK
@@ -102,6 +101,7 @@ class Http2Connection(Link):
                 SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
             },
         )
+        self.h2._frame_dispatch_table[GoAwayFrame] = self._on_goaway  # the library would take it for the end, and send nothing more
         self.h2.decoder.max_header_list_size = 2 * limits.max_head_bytes + 32 * limits.max_header_fields  # below it: 431
         self.streams: dict[int, Http2Stream] = {}
         self.handlers = 0
@@ -239,9 +239,12 @@ class Http2Connection(Link):
             if stream.outflow.has_work:
                 self._sending[stream_id] = stream
 
-    def _on_goaway(self, event: ConnectionTerminated) -> None:
-        """The client ends the connection; the library sends nothing more."""
-        self._terminate(None)
+    def _on_goaway(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        """The client opens no more streams and still wants those that are open (RFC 9113 §6.8): so proxies renew connections."""
+        self._leaves_at = 0.0
+        if not self.streams:
+            self.shared.loop.call_soon(self._close_if_idle)
+        return [], []
 
     # What streams use
 
@@ -389,7 +392,7 @@ class Http2Connection(Link):
         """The server is stopping: what has come and what is on its way is answered, then the connection ends."""
         if self.state is IDLE:
             self._go_away(ANY_STREAM)
-            self._leaves_at = CLOCK.now + LEAVE_GRACE_S
+            self._leaves_at = min(self._leaves_at, CLOCK.now + LEAVE_GRACE_S)
 
 
 _REACTIONS: dict[type[Event], Callable[[Http2Connection, Any], None]] = {
@@ -399,5 +402,4 @@ _REACTIONS: dict[type[Event], Callable[[Http2Connection, Any], None]] = {
     StreamReset: Http2Connection._on_reset,
     WindowUpdated: Http2Connection._on_window,
     RemoteSettingsChanged: Http2Connection._on_settings,
-    ConnectionTerminated: Http2Connection._on_goaway,
 }
