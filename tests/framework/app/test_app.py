@@ -382,6 +382,8 @@ async def test_named_middleware() -> None:
     assert seen == ["before", "after"]
     with pytest.raises(RuntimeError, match="before it starts"):
         app.register_named_middleware(lambda request: None, ["one"])
+    with pytest.raises(ValueError, match="not to 'both'"):
+        App("other").register_named_middleware(lambda request: None, ["one"], "both")
 
 
 async def test_own_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,8 +201,10 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self, middleware: Middleware, route_names: Iterable[str], attach_to: str = "request", *, priority: int = 0
     ) -> Middleware:
         """Middleware for the routes of these names alone, with or without the application's own name before them."""
-        names = frozenset(name.removeprefix(f"{self.name}.") for name in route_names)
         self._check_open()
+        if attach_to not in ("request", "response"):
+            raise ValueError(f"middleware attaches to 'request' or 'response', not to {attach_to!r}")
+        names = frozenset(name.removeprefix(f"{self.name}.") for name in route_names)
         self.named_middleware.append((names, attach_to, MiddlewareRecord(middleware, priority)))
         return middleware
 
