@@ -6,7 +6,7 @@ import re
 
 from msgspec import Struct
 
-from fairlead.cors import is_origin
+from fairlead.http.origin import is_origin
 from fairlead.settings import Secret
 
 __all__ = ["Settings"]
