@@ -48,6 +48,9 @@ FILE_PIECE_BYTES = 64 * 1024
 LANE_PIECES = 480
 """From so many pieces on, whoever fills the lane calls `turn_over`: sixty lines of the access log."""
 
+PIPE_PIECE_BYTES = getattr(select, "PIPE_BUF", 512)
+"""What is written whole to a pipe; 512 is the least that POSIX allows, for systems that don't say."""
+
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NULL_DEVICE = os.makedev(1, 3)
 
@@ -68,7 +71,7 @@ class LineWriter:
         self._gather_s = gather_s
         self._max_pending_bytes = max_pending_bytes
         self._kind = _kind_of(fd)
-        self._piece_bytes = select.PIPE_BUF if self._kind == "pipe" else FILE_PIECE_BYTES
+        self._piece_bytes = PIPE_PIECE_BYTES if self._kind == "pipe" else FILE_PIECE_BYTES
         self._is_prompt = gather_s > 0 and (self._kind == "file" or (self._kind == "pipe" and _NOWAIT != 0))
         self._is_closed = False
         self._untold = 0
@@ -290,7 +293,8 @@ def _begin_anew_in_forks(begin: weakref.WeakMethod[Callable[[], None]]) -> None:
         if method is not None:
             method()
 
-    os.register_at_fork(after_in_child=begin_if_alive)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=begin_if_alive)
 
 
 def _end_of_piece(data: bytes, start: int, max_bytes: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
+import time
 from contextlib import suppress
 
 from fairlead.telemetry.snapshot import Snapshot, family
@@ -21,11 +21,10 @@ class ProcessMetrics:
 
     def collect(self) -> Snapshot:
         """What can't be read on this system (no /proc) is left out."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         collections = [((str(generation),), stats["collections"]) for generation, stats in enumerate(gc.get_stats())]
         snapshot = {
             "process_cpu_seconds_total": family(
-                "counter", "CPU time spent, user and system.", [((), round(usage.ru_utime + usage.ru_stime, 3))]
+                "counter", "CPU time spent, user and system.", [((), round(time.process_time(), 3))]
             ),
             "python_gc_collections_total": family(
                 "counter", "Garbage collections, by generation.", collections, labels=["generation"]

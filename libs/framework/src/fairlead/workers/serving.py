@@ -133,6 +133,8 @@ def _serve_target(
 
 def _private_socket(config: Config, management: socket.socket) -> socket.socket | None:
     """For commands. Without one that was not asked for by name (a read-only file system, say) a service runs as well."""
+    if not hasattr(socket, "AF_UNIX"):  # Windows
+        return None
     path = socket_path(management.getsockname()[1], config.MANAGEMENT_SOCKET)
     try:
         return open_private_socket(path, make_folder=not config.MANAGEMENT_SOCKET)

@@ -35,10 +35,10 @@ __all__ = [
     "signal_name",
 ]
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What asks a service for its end, or for a rolling restart."""
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+"""What asks a service for its end, or for a rolling restart, where there is such a signal (Windows has no SIGHUP)."""
 
-HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HELD_SIGNALS = STOP_SIGNALS
 """Blocked in a worker from its spawn until it has handlers for them."""
 
 
@@ -56,7 +56,8 @@ class SignalInbox:
         for number in numbers:
             if number not in self._previous:
                 self._previous[number] = signal.signal(number, self._caught)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         return self
 
     def attach(self, loop: AbstractEventLoop, receive: Callable[[signal.Signals], object]) -> None:
@@ -110,7 +111,7 @@ class Wishes:
 
     def judge(self, number: signal.Signals) -> Wish:
         """What this signal, after those before it, asks for."""
-        if number is signal.SIGHUP and not (self._had_terminal and not has_terminal()):
+        if number.name == "SIGHUP" and not (self._had_terminal and not has_terminal()):
             return Wish.RELOAD
         if self.first is None:
             self.first, self._first_s = number, self._clock()
@@ -140,7 +141,7 @@ def describe_exit(status: int) -> str:
 def has_terminal() -> bool:
     """True while this process has a controlling terminal; a terminal that was closed is one no more."""
     try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
     except OSError:
         return False
     return True
