@@ -32,8 +32,8 @@ from fairlead.channels.publication import Publication
 from fairlead.channels.stream import StreamPosition
 from fairlead.websocket import SendQueue, Websocket
 
-SLICE: Final = 500
-"""So many clients are sent a message in a row, which takes some milliseconds; between two slices the loop does what else waits."""
+SLICE: Final = 250
+"""So many clients are sent a message in a row, which takes two or three milliseconds; then the loop does what else waits."""
 
 MAX_SENDING: Final = 32
 """So many messages may be on their way at once; who publishes faster than they can be sent is held up by sending them."""
