@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from fairlead import App, Request, text
-from fairlead.asgi.exchange import ResponseCut
+from fairlead.asgi.exchange import HttpExchange, ResponseCut, Shared
 from fairlead.errors import RequestCancelled
+from fairlead.http.limits import Limits
 from fairlead.request import current_request
 from fairlead.response import HTTPResponse
 from tests.framework.asgi.harness import DISCONNECT, Call, body, http_scope
@@ -411,3 +412,24 @@ async def test_a_driver_that_dies_is_not_used_again(caplog: pytest.LogCaptureFix
 
     assert await interrupted()
     assert (await Call(app, http_scope()).ended())[0]["status"] == 200
+
+
+async def test_drivers_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than so many wait for their next request."""
+    monkeypatch.setattr("fairlead.asgi.application.MAX_IDLE_DRIVERS", 0)
+    app = quiet_app()
+    app.add_route(lambda request: text("hello"), "/", name="hello")
+    for _ in range(2):
+        assert (await Call(app, http_scope()).ended())[0]["status"] == 200
+    application: Any = app._asgi
+    assert application._idle_drivers == []
+
+
+async def test_a_time_out_that_comes_too_late() -> None:
+    """A handler that is done is not cancelled."""
+    call = Call(App("unused"), {"type": "none"})
+    with pytest.raises(ValueError, match="none"):
+        await call.task
+    exchange = HttpExchange(Shared(Limits()), http_scope(), call._receive, call._send)
+    exchange._expire()
+    assert exchange.task is None

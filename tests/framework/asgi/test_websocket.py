@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from fairlead import App, Request, WebsocketClosed
-from fairlead.asgi.websocket import HIGH_WATER_BYTES, _frames, _masked
+from fairlead.asgi.exchange import Shared
+from fairlead.asgi.websocket import HIGH_WATER_BYTES, WebsocketExchange, _frames, _masked
 from fairlead.errors import RequestCancelled, Unauthorized
+from fairlead.http.limits import Limits
 from fairlead.websocket.frames import BINARY, TEXT, frame
 from tests.framework.asgi.harness import CONNECT, Call, websocket_scope
 
@@ -298,3 +300,22 @@ def test_frames_round_trip() -> None:
         assert list(_frames(frame(TEXT, payload) + frame(BINARY, payload))) == [(TEXT, payload), (BINARY, payload)]
         masked = _masked(frame(TEXT, payload))
         assert (masked[1] & 0x80, masked.endswith(bytes(4) + payload)) == (0x80, True)
+
+
+async def test_nothing_more_than_asked_for() -> None:
+    """Without REQUEST_ID_HEADER the accept has no fields; a transport that closes takes nothing; a refusal has none to cut."""
+    transports: list[Any] = []
+
+    async def handler(request: Request, ws: Any) -> None:
+        transports.append(ws._transport)
+        ws._transport.close()
+        ws._transport.write(frame(TEXT, b"too late"))
+
+    call = Call(make_app(handler, REQUEST_ID_HEADER=False), websocket_scope())
+    call.give(CONNECT)
+    assert await call.next() == {"type": "websocket.accept", "subprotocol": None, "headers": []}
+    await call.ended()
+    assert [message["type"] for message in call.sent] == ["websocket.accept"]
+    exchange = WebsocketExchange(Shared(Limits()), websocket_scope(), call._receive, call._send)
+    exchange.abort()
+    assert not exchange.upgraded

@@ -334,3 +334,43 @@ async def test_taps_hear_http1_only(caplog: pytest.LogCaptureFixture) -> None:
         async with serving(app) as running, httpx.AsyncClient() as client:
             assert (await client.get("http://{}:{}/".format(*running.server.address))).status_code == 200
     assert heard == ["127.0.0.1"]
+
+
+async def test_a_handler_that_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no exception of a request's cuts the connection and goes on to the loop."""
+    loop = asyncio.get_running_loop()
+    contexts: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda loop, context: contexts.append(context))
+    async with serving(make_app()) as running:
+        client = await running.connect()
+        assert (await client.get()).status == 200
+        (connection,) = running.connections
+
+        def broken(data: bytes) -> None:
+            raise ZeroDivisionError("a defect")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(connection._guard.__class__, "feed", lambda self, data: broken(data))
+            client.open()
+            await eventually(lambda: connection.lost)
+        connection.flush_soon()
+        connection._go_away(0)
+        connection._close_if_idle()
+        connection.resume_writing()
+        await client.closed()
+    assert ["a defect" in repr(context.get("exception")) for context in contexts] == [True]
+
+
+async def test_a_negotiation_that_does_not_end() -> None:
+    """A peer that has said nothing is closed; one that does not take that is cut."""
+    async with serving(make_app()) as running:
+        reader, writer = await running.raw()
+        shared = server_of(running).shared
+        assert shared is not None
+        await eventually(lambda: shared.connections)
+        (negotiator,) = shared.connections
+        negotiator.expire()
+        negotiator.expire()
+        assert await reader.read() == b""
+        writer.close()
+        await eventually(lambda: negotiator.lost)

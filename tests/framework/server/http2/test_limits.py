@@ -399,6 +399,40 @@ async def test_a_body_that_drips(passing: Callable[[Running, float], None]) -> N
         assert (await client.answer(stream_id)).status == 408
 
 
+async def test_bodies_that_may_take_their_time(passing: Callable[[Running, float], None]) -> None:
+    """A route without a body time-out, and a handler that is behind with its reading, end no upload."""
+    app = App("h2", config={"REQUEST_TIMEOUT": 5, "RESPONSE_TIMEOUT": 1000})
+    may_read = asyncio.Event()
+
+    @app.post("/talk", stream=True, body_timeout_s=0)
+    async def talk(request: Request) -> HTTPResponse:
+        await request.receive_body()
+        return text(str(len(request.body)))
+
+    @app.post("/behind", stream=True)
+    async def behind(request: Request) -> HTTPResponse:
+        await may_read.wait()
+        await request.receive_body()
+        return text(str(len(request.body)))
+
+    async with serving(app) as running:
+        client = await running.connect()
+        talking, waiting = client.open("POST", "/talk", ends=False), client.open("POST", "/behind", ends=False)
+        client.send(talking, b"x")
+        for _ in range(3):
+            client.send(waiting, b"x" * 16_000)
+        await eventually(lambda: running.connections and waiting in running.connections[0].streams)
+        inflow = running.connections[0].streams[waiting].inflow
+        assert inflow is not None
+        await eventually(lambda: not inflow.is_wanted)
+        passing(running, 100)
+        may_read.set()
+        await eventually(lambda: inflow.is_wanted)
+        for stream_id, size in ((talking, b"1"), (waiting, b"48000")):
+            client.send(stream_id, b"", ends=True)
+            assert (await client.answer(stream_id)).body == size
+
+
 async def test_silence(passing: Callable[[Running, float], None]) -> None:
     """Who says nothing, a part of the preface, or nothing after it, is let go of."""
     async with serving(make_app()) as running:
