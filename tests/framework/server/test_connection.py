@@ -327,3 +327,13 @@ async def test_http_1_0_keep_alive(serve) -> None:
     await peer.send(b"GET / HTTP/1.0\r\n\r\n")
     assert (await peer.response())[1]["connection"] == "close"
     assert await peer.rest() == b""
+
+
+async def test_without_request_ids(serve) -> None:
+    """REQUEST_ID_HEADER=False: no response carries an id, whichever way it is put together."""
+    app = App("ids", {"REQUEST_ID_HEADER": False})
+    app.add_route(lambda request: text("ok"), "/", name="plain")
+    app.add_route(lambda request: text("ok", headers={"x-a": "1"}), "/fields", name="fields")
+    running = await serve(app)
+    for target in (b"/", b"/fields", b"/missing"):
+        assert b"x-request-id" not in (await running.exchange(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)).lower()

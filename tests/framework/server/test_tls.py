@@ -18,8 +18,10 @@ from fairlead.http.clock import CLOCK
 from fairlead.http.limits import Limits
 from fairlead.server import Server
 from fairlead.server.tls import CertificateFiles, Certificates
+from fairlead.websocket import Websocket
 from tests.framework.server.authority import Authority
 from tests.framework.server.conftest import Peer, listening_socket
+from tests.framework.websocket.conftest import text as frame_of
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -54,7 +56,8 @@ def certificates(*folders: Path, **options: Any) -> Certificates:
 class Client:
     """Says hello to a server, believing what an authority has signed."""
 
-    def __init__(self, address: tuple[str, int], authority: Authority) -> None:
+    def __init__(self, address: tuple[str, int], authority: Authority, server: Server) -> None:
+        self.server = server
         self._address = address
         self._authority = authority
         self.context = authority.client()
@@ -92,10 +95,15 @@ async def serve_tls(authority: Authority) -> AsyncIterator[Serve]:
         async def index(request: Request) -> object:
             return text(f"{request.scheme} {request.conn_info.server_name}")
 
+        @app.websocket("/ws")
+        async def echo(request: Request, ws: Websocket) -> None:
+            async for message in ws:
+                await ws.send(message)
+
         listening = listening_socket()
         server = Server(app.finalise(), [listening], tls=served, limits=Limits(**limits))
         await server.start()
-        client = Client(listening.getsockname(), authority)
+        client = Client(listening.getsockname(), authority, server)
 
         async def end() -> None:
             for peer in client.peers:
@@ -164,14 +172,43 @@ async def test_renewed_certificate(
     served = certificates(shop, blog, check_interval_s=60)
     client = await serve_tls(served)
     open_before = await client.connect("shop.example")
+    begun = CLOCK.now + 1000  # the server's own sweep looks at them, too
+    served.sweep(begun)
     renewed = authority.issue(shop, "shop.example", "new.example")
-    served.sweep(CLOCK.now + 59)
+    served.sweep(begun + 59)
     assert await client.serial("shop.example") == serial(open_before)
-    served.sweep(CLOCK.now + 60)
+    served.sweep(begun + 60)
     assert await client.serial("shop.example") == await client.serial("new.example") == await client.serial(None) == renewed
     assert [record.names for record in caplog.records if hasattr(record, "names")] == [["new.example", "shop.example"]]
     await open_before.send(GET)
     assert (await open_before.response())[0] == 200
+
+
+async def test_sweep_of_the_server_looks_at_the_files(
+    serve_tls: Serve, authority: Authority, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to ask for it."""
+    client = await serve_tls(certificates(shop, check_interval_s=60))
+    renewed = authority.issue(shop, "shop.example")
+    client.server.sweep()
+    monkeypatch.setattr(CLOCK.__class__, "refresh", lambda self: setattr(self, "now", self.now + 60))
+    client.server.sweep()
+    monkeypatch.undo()
+    assert await client.serial("shop.example") == renewed
+
+
+async def test_websocket(serve_tls: Serve, shop: Path) -> None:
+    """A websocket over TLS (wss)."""
+    client = await serve_tls(certificates(shop))
+    peer = await client.connect("shop.example")
+    await peer.send(
+        b"GET /ws HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert (await peer.head()).startswith(b"HTTP/1.1 101 ")
+    for message in ("one", "two"):
+        await peer.send(frame_of(message))
+        assert (await peer.reader.readexactly(5))[2:] == message.encode()
 
 
 async def test_renewal_on_demand(serve_tls: Serve, authority: Authority, shop: Path, blog: Path) -> None:

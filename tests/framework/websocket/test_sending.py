@@ -197,3 +197,16 @@ async def test_compressed_sending(wire: MakeWire) -> None:
     ]
     assert [data[0] for data in peer.transport.writes] == [0x81, 0xC1, 0xC2, 0xC1]
     assert len(peer.transport.writes[3]) < len(peer.transport.writes[1])  # the context is kept
+
+
+async def test_collected_answers_leave_when_the_handler_waits(wire: MakeWire) -> None:
+    """An answer that was held back for the next message's is sent when that one gets none."""
+    peer = wire()
+    peer.feed(text("a") + text("b"))
+    await peer.ws.send(await peer.ws.recv())
+    await peer.ws.recv()
+    assert peer.sent == []
+    waiting = asyncio.ensure_future(peer.ws.recv())
+    await asyncio.sleep(0)
+    assert peer.sent == [(TEXT | FIN, b"a")]
+    waiting.cancel()

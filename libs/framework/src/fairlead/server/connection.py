@@ -210,9 +210,7 @@ class HttpConnection(Link):
 
     def _received_meanwhile(self, data: bytes) -> None:
         state = self.state
-        if state is UPGRADED:
-            self.session.data_received(data)
-        elif self.upload is not None:
+        if self.upload is not None:
             rest = self.upload.receive(data)
             if rest is not None:
                 self._go_on(rest)

@@ -186,8 +186,9 @@ class Link(asyncio.Protocol):
                 return
             self.state = CLOSING  # TLS knows no half-close
         self.deadline = CLOCK.now + self.shared.limits.write_timeout_s
-        self._unread = transport.get_write_buffer_size()
-        transport.close()
+        if not transport.is_closing():  # a TLS transport that is closed twice forgets what it is
+            self._unread = transport.get_write_buffer_size()
+            transport.close()
 
     def abort(self) -> None:
         """Cut the connection, and take up nothing more of what came over it."""

@@ -231,7 +231,7 @@ class Server:
         if not await self._wait_until_ended(deadline):
             cut = await self._cut()
         for connection in list(shared.connections):
-            connection.transport.close()
+            connection.close()
         assert self._sweep_handle is not None
         self._sweep_handle.cancel()
         shared.runner.close()

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fairlead.errors import ConfigurationError
-from fairlead.http.clock import CLOCK
 
 logger = logging.getLogger("fairlead.server")
 
@@ -67,7 +66,7 @@ class Certificates:
         self._minimum_version = minimum_version
         self._protocols = list(protocols)
         self._check_interval_s = check_interval_s
-        self._check_at = CLOCK.now + check_interval_s
+        self._check_at: float | None = None
         self._loaded = [_Loaded(each, self._new_context()) for each in files]
         self.context = self._new_context()
         self._loaded[0].files_into(self.context)  # Python looks for a certificate before it asks for the name
@@ -94,9 +93,13 @@ class Certificates:
 
     def sweep(self, now: float) -> None:
         """Look at the files again when it is time to. Called once a second; `now` is the coarse clock's."""
-        if self._check_interval_s and now >= self._check_at:
-            self._check_at = now + self._check_interval_s
+        if not self._check_interval_s:
+            return
+        if self._check_at is not None and now >= self._check_at:
             self.reload(only_changed=True)
+            self._check_at = None
+        if self._check_at is None:
+            self._check_at = now + self._check_interval_s
 
     def reload(self, *, only_changed: bool = False) -> int:
         """Load the certificates again; how many were. Those that can't be loaded stay as they are, which is logged."""

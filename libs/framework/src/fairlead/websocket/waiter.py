@@ -12,7 +12,7 @@ PERF: waking the handler through a future, a handle and a turn takes a fifth mor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
 
@@ -29,7 +29,7 @@ class Stepper(Protocol):
 
 
 class Waiter:
-    """Wakes the one task that awaits it. `expect` before each await."""
+    """Wakes the one task that awaits it. `expect` before each `yield` of it."""
 
     __slots__ = (
         "_asyncio_future_blocking",
@@ -75,9 +75,6 @@ class Waiter:
             self._loop.call_soon(callback, self, context=self._context)
 
     # What asyncio's tasks call
-
-    def __await__(self) -> Generator[Any, None, None]:
-        yield self
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """The loop of the tasks that may wait."""
