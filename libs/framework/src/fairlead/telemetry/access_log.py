@@ -199,8 +199,6 @@ class AccessLog:
 
         def write_event(request: Any, status: int, body_bytes: int, duration_s: float) -> None:
             count(request, status, body_bytes, duration_s)
-            if spans and (span := spans.pop(request, None)) is not None:
-                span.finish(status, body_bytes, duration_s)
             if status >= FIRST_ERROR or sample >= 1.0 or random.random() < sample:
                 write(request, status, body_bytes, duration_s)
 

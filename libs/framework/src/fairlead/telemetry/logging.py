@@ -183,7 +183,7 @@ def _stdout_fd() -> int:
 def _open(identity: Mapping[str, Any], format: Format, flood_limit: int, *, is_writing: bool) -> LogStream:
     renderer: Renderer
     if format == "json":
-        renderer, gather_s = JsonRenderer(identity), 0.02
+        renderer, gather_s = JsonRenderer(identity), 0.05
     else:
         colours = os.isatty(_stdout_fd()) and "NO_COLOR" not in os.environ
         renderer, gather_s = ConsoleRenderer(colours=colours, worker=identity.get("worker")), 0.0

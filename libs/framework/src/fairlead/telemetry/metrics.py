@@ -38,6 +38,7 @@ from fairlead.telemetry.instruments import (
     registry,
 )
 from fairlead.telemetry.snapshot import Aggregate, Exemplar, Family, Snapshot, family, merge
+from fairlead.telemetry.tracing import spans
 
 __all__ = [
     "DURATION_BOUNDS_S",
@@ -90,7 +91,7 @@ class RequestMetrics:
         self._exemplars: dict[tuple[tuple[str, str, str], int], Exemplar] = {}
 
     def observe(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
-        """Count one finished request: the observer's contract of the server."""
+        """Count one finished request, and finish its span, if it has one: the observer's contract of the server."""
         row = self._by_request.get((request.route, request.raw_method, status))
         if row is None:
             row = self.row(request, status)
@@ -100,6 +101,8 @@ class RequestMetrics:
         head = request.head
         if head.length or head.chunked:
             row[BYTES_RECEIVED] += head.length or len(request.body)
+        if spans and (span := spans.pop(request, None)) is not None:
+            span.finish(status, body_bytes, duration_s)
 
     def row(self, request: Any, status: int) -> Row:
         """Where to count such a request."""

@@ -8,11 +8,8 @@ PERF: inside a request, metrics cost 0.5 µs, and metrics with the JSON access l
 
 from __future__ import annotations
 
-from typing import Any
-
 from fairlead.telemetry.access_log import AccessLog, Observer
 from fairlead.telemetry.metrics import RequestMetrics
-from fairlead.telemetry.tracing import spans
 
 __all__ = ["Observer", "compose"]
 
@@ -20,18 +17,7 @@ __all__ = ["Observer", "compose"]
 def compose(metrics: RequestMetrics | None = None, access_log: AccessLog | None = None) -> Observer | None:
     """The observer of what is on; None when nothing is. An access log counts for the metrics that it was made with."""
     if access_log is None:
-        return None if metrics is None else _counting(metrics)
+        return metrics.observe if metrics is not None else None
     if metrics is not None and access_log.metrics is not metrics:
         raise ValueError("these metrics are not the access log's: requests would be counted somewhere else")
     return access_log.observe
-
-
-def _counting(metrics: RequestMetrics) -> Observer:
-    count, pop = metrics.observe, spans.pop
-
-    def observe(request: Any, status: int, body_bytes: int, duration_s: float) -> None:
-        count(request, status, body_bytes, duration_s)
-        if spans and (span := pop(request, None)) is not None:
-            span.finish(status, body_bytes, duration_s)
-
-    return observe
