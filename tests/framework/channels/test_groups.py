@@ -80,6 +80,17 @@ async def test_a_broadcast_reaches_all_members_in_all_workers(worker: MakeWorker
         assert await other.data(1) == ["b"]
 
 
+@pytest.mark.parametrize("name", ['100 %s "quoted" {braces}', "zürich/é\n", "x" * 200, "%"])
+async def test_any_name_will_do(worker: MakeWorker, name: str) -> None:
+    """What a name holds changes nothing about what members are sent."""
+    channels, member = worker(), Member()
+    async with channels.group(name).join(member):
+        await channels.group(name).broadcast("%s")
+        assert (await member.next("presence"))["group"] == name
+        said = await member.next()
+        assert (said["group"], said["data"]) == (name, "%s")
+
+
 async def test_leaving(worker: MakeWorker) -> None:
     """Who has left hears nothing more."""
     channels, member, stays = worker(), Member(), Member()
@@ -426,9 +437,14 @@ async def test_a_message_that_the_stream_does_not_hold() -> None:
         await member.data(1)
         entry = Entry(position(channels, 2), {"id": "x", "data": '"lost"'})
         backend._say(Said("channel:a", position(channels, 1), entry))
+        await channels.group("a").broadcast("while it is looked for")
         await member.next("gap")
         await channels.group("a").broadcast("after")
-        assert await member.data(1) == ["after"]
+        said = [message for message in map(json.loads, member.texts) if message["type"] == "message"]
+        while said[-1]["data"] != "after":
+            await member.received.get()
+            said = [message for message in map(json.loads, member.texts) if message["type"] == "message"]
+        assert [message["data"] for message in said] == ["before", "while it is looked for", "after"]
     task.cancel()
 
 

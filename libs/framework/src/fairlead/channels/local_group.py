@@ -47,8 +47,8 @@ class LocalGroup:
         self, name: str, stream: Stream, tally: Tally, due: asyncio.Event, *, history_size: int, max_entries: int, announces: bool
     ) -> None:
         self.name = name
-        self._prefix = '{"type":"%s","group":' + msgspec.json.encode(name).decode()
-        self.fanout = Fanout(gap_notice=self._prefix % "gap" + "}", history_size=history_size)
+        self._quoted_name = msgspec.json.encode(name).decode()
+        self.fanout = Fanout(gap_notice=self._notice("gap"), history_size=history_size)
         self.presence = Presence(tally, on_change=self.announce_count, due=due)
         self.holders = 0
         """How many want it to be here."""
@@ -92,41 +92,40 @@ class LocalGroup:
         await self.read_on()
         if not self.live.is_set():
             self.live.set()
-            self.fanout.announce("state", self._prefix % "live" + "}")
+            self.fanout.announce("state", self._notice("live"))
 
     async def read_on(self) -> None:
         """Read the stream to its end, then take what the line has brought meanwhile. Raises `StreamUnavailable`."""
         async with self._lock:
             for _ in range(ATTEMPTS):
-                extent = await self._read()
+                await self._read()
                 pending, self._pending = self._pending, []
                 if all(self.hear(said) for said in pending):  # those behind a hole are found in the stream
                     break
             else:  # said by a server that has lost it since
                 self._pending.clear()
-                self._interrupt(extent)
+                self._interrupt(self._last)
 
     def lose_line(self) -> None:
         """From now on messages may be missed."""
         self.must_read_on = False  # the next line begins anew
         if self.live.is_set():
             self.live.clear()
-            self.fanout.announce("state", self._prefix % "stale" + "}")
+            self.fanout.announce("state", self._notice("stale"))
 
-    async def _read(self) -> Extent:
+    async def _read(self) -> None:
         self._is_reading = True
         try:
             extent = await self._stream.extent()
             if self._position is None:
                 await self._load(extent)
             elif not extent.holds_all_after(self._position):
-                self._interrupt(extent)
+                self._interrupt(extent.last)
             while entries := await self._stream.since(self._position or BEGINNING, BATCH):
                 for entry in entries:
                     self._publish(entry)
         finally:
             self._is_reading = False
-        return extent
 
     async def _load(self, extent: Extent) -> None:
         entries = await self._stream.newest(self._history_size)
@@ -138,10 +137,10 @@ class LocalGroup:
                 self.fanout.history.add(entry.position, publication)
         self._position = entries[-1].position if entries else extent.last
 
-    def _interrupt(self, extent: Extent) -> None:
+    def _interrupt(self, floor: StreamPosition) -> None:
         logger.warning("group %s: messages after %s are lost, clients load anew", self.name, self._position)
-        self._position = extent.last
-        self.fanout.interrupt(extent.last)
+        self._position = floor
+        self.fanout.interrupt(floor)
 
     def _publish(self, entry: Entry) -> None:
         self._position = entry.position
@@ -156,7 +155,10 @@ class LocalGroup:
     def _text(self, entry: Entry) -> str | None:
         """What members are sent: made without decoding the data. None for an entry that none of us has written."""
         data = entry.fields.get(DATA)
-        return None if data is None else f'{self._prefix % "message"},"id":"{entry.position}","data":{data}}}'
+        return None if data is None else self._notice("message", f',"id":"{entry.position}","data":{data}')
+
+    def _notice(self, kind: str, rest: str = "") -> str:
+        return f'{{"type":"{kind}","group":{self._quoted_name}{rest}}}'
 
     # --- members ---
 
@@ -177,7 +179,7 @@ class LocalGroup:
         if self._announces:
             subscription.notify("presence", Publication(self._count_notice(self.presence.count)))
         if not self.live.is_set():
-            subscription.notify("state", Publication(self._prefix % "stale" + "}"))
+            subscription.notify("state", Publication(self._notice("stale")))
         return subscription
 
     @property
@@ -198,7 +200,7 @@ class LocalGroup:
             self.fanout.announce("presence", self._count_notice(count))
 
     def _count_notice(self, count: int) -> str:
-        return f'{self._prefix % "presence"},"count":{count}}}'
+        return self._notice("presence", f',"count":{count}')
 
 
 def _position_of(after: str | StreamPosition | None) -> StreamPosition | None:
