@@ -11,6 +11,8 @@ import attrs
 import msgspec
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from fairlead.injection import run_first
@@ -177,3 +179,27 @@ def test_without_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pydantic")
     assert not is_pydantic(Model)
     assert "pydantic" not in sys.modules
+
+
+@attrs.define
+class Plain:
+    value: int
+    items: list[int] = attrs.field(factory=list)
+
+
+NAMES = st.sampled_from(["value", "branches", "items", "x", "unitPrice", "unit_price", "type"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+JSON_VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner), max_leaves=12)
+KINDS = [Tree, Renamed, Data, Typed, Plain, Page[int], Page[Tree], list[Tree], dict[str, Data], list[int] | dict[str, Tree], Model]
+
+
+@given(JSON_VALUES, st.sampled_from([*KINDS, Tree | None, list[Model]]))
+def test_every_value_fits_or_has_its_faults(value: Any, kind: Any) -> None:
+    """Whatever a client sends is converted, or there is at least one fault, each once, and nothing else is raised."""
+    faults: list[tuple[str, str]] | None = None
+    try:
+        converter_of(kind).decode(msgspec.json.encode(value))
+    except Invalid as exc:
+        faults = exc.faults
+    assert faults is None or len(set(faults)) == len(faults) > 0
+    assert all(message and isinstance(path, str) for path, message in faults or ())
