@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from fairlead import App, Request, text
+from fairlead.errors import WebsocketClosed
 from fairlead.http.clock import CLOCK, CoarseClock
 from fairlead.http.limits import Limits
 from fairlead.server.admission import Admission
+from fairlead.websocket import Websocket
 from tests.framework.server.scripted import until
 
 
@@ -213,6 +215,32 @@ async def test_reader_that_never_reads(serve, clock: Clock) -> None:
     running.server.sweep()
     await until(lambda: running.server.open_connections == 0)
     await until(lambda: running.server.in_flight == 0)
+
+
+async def test_websocket_of_a_peer_that_never_reads(serve, clock: Clock) -> None:
+    """WRITE_TIMEOUT holds for websockets too: the peer is cut, and the handler's next call sees 1006."""
+    app, ends = App("limits", {"WRITE_TIMEOUT": 5, "WEBSOCKET_PING_INTERVAL": 0}), asyncio.Queue()
+
+    @app.websocket("/ws")
+    async def flood(request: Request, ws: Websocket) -> None:
+        try:
+            while True:
+                await ws.send(b"x" * 65536)
+        except WebsocketClosed as closed:
+            ends.put_nowait(closed.code)
+            raise
+
+    running = await serve(app)
+    peer = await running.connect()
+    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await peer.send(
+        b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await until(lambda: running.connections() and running.connections()[0].write_deadline < float("inf"))
+    clock.now += 5
+    running.server.sweep()
+    assert await ends.get() == 1006
 
 
 async def test_too_many_connections(serve) -> None:

@@ -284,7 +284,6 @@ class HttpConnection(Link):
     def _finished(self, task: asyncio.Task[None]) -> None:
         """The request that had waited is over: take up the next."""
         handling, self.handling = self.handling, None
-        self.shared.changed()
         failure = None if task.cancelled() else task.exception()
         if self.lost:
             return

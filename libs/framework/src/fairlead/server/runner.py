@@ -74,9 +74,13 @@ class _Spare:
 class Runner:
     """Runs the requests of one event loop."""
 
-    __slots__ = ("_loop", "_make_driver", "_send", "_spare", "_task", "in_flight")
+    __slots__ = ("_ended", "_loop", "_make_driver", "_send", "_spare", "_task", "in_flight")
 
-    def __init__(self, make_driver: Callable[[], Driver], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, make_driver: Callable[[], Driver], loop: asyncio.AbstractEventLoop, ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """`ended` is called when a request is no longer in flight."""
+        self._ended = ended
         self._make_driver = make_driver
         self._loop = loop
         self.in_flight: dict[asyncio.Task[None], _Spare] = {}
@@ -128,6 +132,7 @@ class Runner:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self.in_flight.pop(task, None)
+        self._ended()
 
     def close(self) -> None:
         """Let go of the spare task. Called when the server stops."""

@@ -59,7 +59,7 @@ class Shared:
         self.request_class = application.request_class
         self.limits = limits
         self.loop = loop
-        self.runner = Runner(application.driver, loop)
+        self.runner = Runner(application.driver, loop, self.changed)
         self.connections: set[Any] = set()  # `HttpConnection`s, and those of HTTP/2
         self.admission = Admission(limits, self.connections)
         self.usual_line = usual_line(limits.max_target_bytes)
