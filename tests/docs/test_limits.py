@@ -13,14 +13,14 @@ from tests.framework.server.scripted import Scripted
 from .page import Page
 
 PAGE = Page("reference/limits.md")
-ROWS = re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]+) \|", PAGE.path.read_text(), re.MULTILINE)
+ROWS = re.findall(r"^\| (`[A-Z0-9_`, ]+`) \| ([^|]+) \|", PAGE.path.read_text(), re.MULTILINE)
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
     """Each row names a key that exists, and its default."""
     assert len(ROWS) >= 20
     for names, shown in ROWS:
-        keys = re.findall(r"[A-Z_]+", names)
+        keys = re.findall(r"[A-Z0-9_]+", names)
         for name, default in zip(keys, shown.split(", ") if len(keys) > 1 else [shown], strict=True):
             word = default.split(":")[0].replace(",", "")
             assert (None if word == "none" else float(word)) == DEFAULTS[name], name
@@ -28,10 +28,10 @@ def test_defaults_are_those_of_the_configuration() -> None:
 
 def test_no_limit_is_left_out() -> None:
     """Every key of a size, a time, a rate or a number that a peer can reach is on the page."""
-    known = {name for names, _ in ROWS for name in re.findall(r"[A-Z_]+", names)}
+    known = {name for names, _ in ROWS for name in re.findall(r"[A-Z0-9_]+", names)}
     words = (
-        r"(REQUEST|RESPONSE|UPLOAD|PIPELINE|MAX|FIRST|WRITE|TLS_HANDSHAKE|KEEP_ALIVE|WEBSOCKET)_"
-        r".*(SIZE|TIMEOUT|RATE|QUEUE|PINGS|HEADERS|CONNECTIONS|PEER)$"
+        r"(HTTP2|REQUEST|RESPONSE|UPLOAD|PIPELINE|MAX|FIRST|WRITE|TLS_HANDSHAKE|KEEP_ALIVE|WEBSOCKET)_"
+        r".*(SIZE|TIMEOUT|RATE|QUEUE|PINGS|HEADERS|CONNECTIONS|PEER|STREAMS)$"
     )
     assert {name for name in DEFAULTS if re.match(words, name)} <= known
 
