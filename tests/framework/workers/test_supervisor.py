@@ -138,9 +138,9 @@ async def test_wrong_configuration_is_one_line(start: Any) -> None:
 async def test_a_start_that_takes_too_long_is_ended(start: Any) -> None:
     """K3: the start has a time-out of its own; the log shows where it hangs."""
     slow = "\n@app.before_server_start\nasync def wait(app):\n    time.sleep(3600)\n"
-    service = await start(more=slow, FAIRLEAD_WORKER_START_TIMEOUT="1")
+    service = await start(more=slow, FAIRLEAD_WORKER_START_TIMEOUT="4")
     assert await service.exit_status() == 1
-    assert service.stderr == "fairlead: the first start failed: was not ready within 1 s; killed by SIGABRT\n"
+    assert service.stderr == "fairlead: the first start failed: was not ready within 4 s; killed by SIGABRT\n"
     assert "in wait" in service.find("worker has failed")[0]["stack"]
 
 
