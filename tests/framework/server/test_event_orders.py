@@ -60,6 +60,11 @@ def make_app() -> App:
         await wait()
         return text(f"wait {n}")
 
+    @app.get("/finish/<n>", on_disconnect="finish")
+    async def finishes(request: Request, n: str) -> HTTPResponse:
+        await wait()
+        return text(f"finish {n}")
+
     @app.get("/large/<n>")
     def large(request: Request, n: str) -> HTTPResponse:
         return raw(b"l" * LARGE)
@@ -183,6 +188,7 @@ _KINDS: dict[str, Callable[[int, bytes, str], Call]] = {
     "get": lambda n, body, framing: _get(f"/get/{n}", 200, f"get {n}".encode()),
     "head": lambda n, body, framing: _get(f"/get/{n}", 200, b"", method="HEAD"),
     "wait": lambda n, body, framing: _get(f"/wait/{n}", 200, f"wait {n}".encode()),
+    "finish": lambda n, body, framing: _get(f"/finish/{n}", 200, f"finish {n}".encode()),
     "large": lambda n, body, framing: _get(f"/large/{n}", 200, b"l" * LARGE),
     "late large": lambda n, body, framing: _get(f"/late-large/{n}", 200, b"l" * LARGE),
     "flood": lambda n, body, framing: _get(f"/flood/{n}", 200, b"f" * LARGE),
