@@ -204,7 +204,18 @@ def _judge_custom(tools: Tools) -> str:
     custom = [m for release in releases().values() for m in rendered(release) if m["kind"] in CUSTOM]
     if missing := CUSTOM.keys() - {manifest["kind"] for manifest in custom}:
         raise Finding(f"no set of values has {', '.join(sorted(missing))}")
-    return tools.judge_custom(custom)
+    word = tools.judge_custom(custom)
+    if not _finds_fault(tools, {**custom[0], "spec": {**custom[0]["spec"], "unknown": 1}}):
+        raise Finding("a key that no operator knows is let through")
+    return word
+
+
+def _finds_fault(tools: Tools, manifest: Manifest) -> bool:
+    try:
+        tools.judge_custom([manifest])
+    except Finding:
+        return True
+    return False
 
 
 def _files(*patterns: str) -> list[str]:
