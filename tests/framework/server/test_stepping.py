@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from contextvars import ContextVar
 from typing import Any
 
@@ -253,4 +255,59 @@ async def test_interruption_in_a_step() -> None:
     await talk.scripted.happen(interrupt)
     await talk.scripted.until(lambda: not talk.scripted.shared.runner.in_flight)
     assert caught == ["interrupted"]
+    await talk.end()
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_any_order(seed: int) -> None:
+    """Whatever the handler does with a message, and however messages, turns and releases fall: each is answered once, in order."""
+    chance, gates = random.Random(seed), []
+
+    async def handler(request: Request, ws: Websocket) -> None:
+        async for message in ws:
+            match message.split()[0]:
+                case "sleep":
+                    await asyncio.sleep(0)
+                case "gate":
+                    gate = asyncio.get_running_loop().create_future()
+                    gates.append(gate)
+                    await gate
+                case "patient":
+                    with contextlib.suppress(TimeoutError):
+                        await ws.send(f"extra {await ws.recv(timeout=0)}")
+                case "child":
+                    await asyncio.create_task(ws.send("child"))
+                case "cancelled":
+                    asyncio.current_task().cancel()  # type: ignore[union-attr]
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0)
+                    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+            await ws.send(message)
+
+    talk = await Talk(handler).open()
+    sent: list[str] = []
+    for _ in range(120):
+        step = chance.choice(["one", "one", "many", "turn", "release"])
+        if step in ("one", "many"):
+            batch = []
+            for _ in range(1 if step == "one" else chance.randint(2, 40)):
+                batch.append(f"{chance.choice(['plain', 'plain', 'sleep', 'gate', 'patient', 'child', 'cancelled'])} {len(sent)}")
+                sent.append(batch[-1])
+            await talk.scripted.send(b"".join(map(text, batch)))
+        elif step == "turn":
+            await talk.scripted.turn()
+        for gate in gates:
+            if step == "release" and not gate.done():
+                gate.set_result(None)
+    answered = 0
+    while answered < len(sent):
+        for gate in gates:
+            if not gate.done():
+                gate.set_result(None)
+        await talk.scripted.turn()
+        answers = sorted((m.removeprefix("extra ") for m in talk.heard if m != "child"), key=lambda m: int(m.split()[1]))
+        answered = len(answers)
+    assert answers == sent
+    in_order = [message for message in talk.heard if message[:5] not in ("extra", "child")]
+    assert in_order == [message for message in sent if message in in_order]
     await talk.end()
