@@ -105,12 +105,15 @@ async def test_the_server_that_ends_a_request() -> None:
     async def handler(request: Request) -> None:
         await asyncio.Event().wait()
 
-    call = Call(app, http_scope())
-    await asyncio.sleep(0.01)
-    call.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call.task
-    assert call.sent[0]["status"] == 503
+    for is_gone in (False, True):
+        call = Call(app, http_scope())
+        await asyncio.sleep(0.01)
+        if is_gone:
+            call.send_error = OSError("gone")
+        call.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call.task
+        assert [message.get("status") for message in call.sent] == ([] if is_gone else [503, None])
 
 
 async def test_a_server_whose_receive_fails() -> None:

@@ -58,10 +58,16 @@ class AsgiApplication:
             request = request_of(dispatcher, exchange, scope)
             if not await exchange.open(request, dispatcher):
                 return
+            driver: Driver = self._idle_drivers.pop() if self._idle_drivers else _started(dispatcher.driver())
+            exchange.task = asyncio.current_task()
+            try:
+                await _drive(driver, request, exchange)
+            finally:
+                exchange.stop()
+            if len(self._idle_drivers) < MAX_IDLE_DRIVERS:
+                self._idle_drivers.append(driver)
         except FairleadException as exc:
             exchange.refuse(exc)
-        else:
-            await self._run(dispatcher, exchange, request)
         finally:
             current_request.reset(token)
         await exchange.finish()
@@ -73,15 +79,6 @@ class AsgiApplication:
             logger.warning("the ASGI server has no lifespan, or has switched it off: listeners and tasks don't run")
         return dispatcher
 
-    async def _run(self, dispatcher: Dispatcher, exchange: HttpExchange, request: Request[Any, Any]) -> None:
-        driver: Driver = self._idle_drivers.pop() if self._idle_drivers else _started(dispatcher.driver())
-        try:
-            await _drive(driver, request, exchange)
-        finally:
-            exchange.stop()
-        if len(self._idle_drivers) < MAX_IDLE_DRIVERS:
-            self._idle_drivers.append(driver)
-
 
 def _started(driver: Driver) -> Driver:
     driver.send(None)
@@ -89,7 +86,7 @@ def _started(driver: Driver) -> Driver:
 
 
 @types.coroutine
-def _step(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) -> Generator[Any, Any, None]:
+def _drive(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) -> Generator[Any, Any, None]:
     """Run one request; what its handler waits for is what the task waits for."""
     waits_for = driver.send(request)
     if waits_for is DONE:
@@ -102,8 +99,3 @@ def _step(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) ->
             waits_for = driver.throw(exchange.reason_of(exc))
         else:
             waits_for = driver.send(value)
-
-
-async def _drive(driver: Driver, request: Request[Any, Any], exchange: HttpExchange) -> None:
-    exchange.task = asyncio.current_task()
-    await _step(driver, request, exchange)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from fairlead.asgi.scope import connection_info
@@ -26,6 +25,7 @@ from fairlead.errors import (
     ServiceUnavailable,
     UpgradeRequired,
 )
+from fairlead.http.connection_info import ConnectionInfo
 from fairlead.http.fields import BodyLength, response_fields, whole_length
 from fairlead.http.limits import Limits
 from fairlead.http.media import PROBLEM_JSON
@@ -66,27 +66,47 @@ class HttpExchange:
     upgraded = False
     _message = "http.response"
 
+    # PERF: most requests need none of these, and an attribute of the class costs a request nothing
+    task: asyncio.Task[Any] | None = None
+    """Runs the handler."""
+    is_lost = False
+    """The client is gone."""
+    _request: Request[Any, Any]
+    _info: ConnectionInfo | None = None
+    _stream: RequestStream | None = None
+    _response: ResponseStream | None = None
+    _listener: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _wanted: asyncio.Event  # more of the streamed body
+    _body_timeout_s: float | None = None
+    _cancellations = 0
+    _has_timed_out = False
+    _has_left = False  # and the handler hasn't seen it
+    _is_cancelled_by_server = False
+    _is_cut = False
+
     def __init__(self, shared: Shared, scope: Scope, receive: Receive, send: Send) -> None:
-        self.info = connection_info(scope)
-        self.task: asyncio.Task[Any] | None = None
-        """Runs the handler."""
         self._shared = shared
         self._limits = shared.limits
+        self._scope = scope
         self._receive = receive
         self._send = send
-        self._request: Request[Any, Any]
         self._pending: list[Message] = []
-        self._stream: RequestStream | None = None
-        self._response: ResponseStream | None = None
-        self._listener: asyncio.Task[None] | None = None
-        self._wanted = asyncio.Event()  # more of the streamed body
-        self._timer: asyncio.TimerHandle | None = None
-        self._cancellations = 0
-        self._has_timed_out = False
-        self._has_left = False  # and the handler hasn't seen it
-        self._body_timeout_s: float | None = None
-        self._is_cancelled_by_server = False
-        self._is_cut = False
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Addresses of both sides, looked up when first asked for."""
+        info = self._info
+        if info is None:
+            info = self._info = connection_info(self._scope)
+            info.lost = self.is_lost
+        return info
+
+    def lose(self) -> None:
+        """The client is gone."""
+        self.is_lost = True
+        if self._info is not None:
+            self._info.lost = True
 
     # The request
 
@@ -109,6 +129,7 @@ class HttpExchange:
         if head.length > limit:
             raise PayloadTooLarge(f"The body passes {limit} bytes")
         if route.stream:
+            self._wanted = asyncio.Event()
             self._wanted.set()
             request.stream = self._stream = RequestStream(limit=limit, resume=self._wanted.set)
             return True
@@ -210,7 +231,7 @@ class HttpExchange:
         """The client is gone. After the end of the response that is the server's usual word, and means nothing."""
         if self._response is not None and self._response.ended:
             return
-        self.info.lost = True
+        self.lose()
         if self._stream is not None:
             self._stream.fail(RequestCancelled("the client is gone"))
         route = self._request.route
@@ -256,12 +277,12 @@ class HttpExchange:
         """Send what was put; waits while the client reads too slowly. Raises `RequestCancelled` when it is gone."""
         pending, self._pending = self._pending, []
         for message in pending:
-            if self.info.lost:
+            if self.is_lost:
                 raise RequestCancelled("the client is gone")
             try:
                 await self._send(message)
             except OSError as exc:  # what the specification says of a client that is gone, from version 2.4 on
-                self.info.lost = True
+                self.lose()
                 raise RequestCancelled("the client is gone") from exc
 
     def refuse(self, error: FairleadException) -> None:
@@ -275,9 +296,12 @@ class HttpExchange:
         """Send the rest. Raises `ResponseCut` when the response can't be completed: the server then cuts the connection."""
         if self._is_cut:
             raise ResponseCut("the response could not be completed; its cause is logged above")
-        if not self.info.lost:
-            with suppress(RequestCancelled):
-                await self.flush()
+        try:
+            await self.flush()
+        except RequestCancelled:
+            if self._is_cancelled_by_server:
+                raise
+            return
         if self._is_cancelled_by_server:
             raise asyncio.CancelledError
 
@@ -285,7 +309,7 @@ class HttpExchange:
 
     def cancelled(self, request: Request[Any, Any]) -> FairleadException | None:
         """Why the handler was cancelled, as an answer; None when there is nobody to answer."""
-        if self.info.lost:
+        if self.is_lost:
             return None
         if self._has_timed_out:
             return ServiceUnavailable("The response took too long", extra={"route": request.uri_template})

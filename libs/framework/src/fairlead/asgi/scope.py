@@ -66,7 +66,7 @@ def _below(raw: bytes, root: bytes, path: str, root_path: str) -> bytes:
 
 
 def _head(scope: Scope) -> Head:
-    pairs = [(bytes(name), bytes(value)) for name, value in scope.get("headers", ())]
+    pairs = [(bytes(name), bytes(value)) for name, value in scope.get("headers", ())]  # some servers have other types
     version = scope.get("http_version", "1.1")
     head = Head(pairs=pairs)
     head.version = version

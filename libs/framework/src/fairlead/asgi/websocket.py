@@ -46,11 +46,11 @@ class WebsocketExchange(HttpExchange):
     """The `Exchange` of a handshake. A refusal keeps its status where the server has the extension `websocket.http.response`."""
 
     _message = "websocket.http.response"
+    _transport: MessageTransport | None = None
 
     def __init__(self, shared: Shared, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(shared, scope, receive, send)
         self._has_denial = self._message in (scope.get("extensions") or {})
-        self._transport: MessageTransport | None = None
 
     @property
     def upgraded(self) -> bool:  # type: ignore[override]
@@ -89,7 +89,7 @@ class WebsocketExchange(HttpExchange):
         try:
             await self._send({"type": "websocket.accept", "subprotocol": accepted.subprotocol, "headers": encoded})
         except OSError as exc:
-            self.info.lost = True
+            self.lose()
             raise RequestCancelled("the client is gone") from exc
         transport, stats = MessageTransport(self._receive, self._send), self._shared.websocket_stats
         ws = Websocket(
