@@ -23,12 +23,27 @@ class UpgradedProtocol(asyncio.Protocol):
     PERF: on the way through the connection they would pay for two more calls, a twentieth of an echo.
     """
 
+    __slots__ = ("_connection", "data_received")
+
     def __init__(self, connection: HttpConnection, websocket: Websocket) -> None:
+        self._connection = connection
         self.data_received = websocket.inbox.read  # type: ignore[method-assign]
-        self.eof_received = connection.eof_received  # type: ignore[method-assign]
-        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
-        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+
+    def eof_received(self) -> bool:
+        """The client has ended its side."""
+        return self._connection.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._connection.resume_writing()
 
 
 def open_websocket(connection: HttpConnection, request: Request[Any, Any], options: dict[str, Any]) -> Websocket:
