@@ -48,7 +48,13 @@ async def test_one_trace_from_rest_to_websocket(
         )
     )
     live = feed.service.build_app(
-        feed.settings.Settings(redis_url=Secret(redis_url), public_auth_url=ISSUER, public_catalog_url=ISSUER)
+        feed.settings.Settings(
+            redis_url=Secret(redis_url),
+            auth_issuer=ISSUER,
+            auth_jwks_url=issuer.jwks_url,
+            public_auth_url=ISSUER,
+            public_catalog_url=ISSUER,
+        )
     )
     product = {"sku": "MUG-1", "name": "Mug", "price": {"amount": 1250, "currency": "EUR"}, "stock": 3}
     try:
