@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
+from msgspec import Struct
 
-from fairlead import App, HTTPResponse, Request, html, json, text
+from fairlead import App, File, Form, HTTPResponse, Request, html, json, text
 from fairlead.csrf import Csrf, csrf_input, csrf_token
 from fairlead.errors import ConfigurationError
 from fairlead.sessions import MemoryStore, Sessions
@@ -16,6 +19,11 @@ from fairlead.testing import AsyncTestClient
 
 SECRET = "correct horse battery staple 1234567890"
 US = "https://testserver"
+
+
+class Profile(Struct):
+    name: str
+    photo: list[File] = []
 
 
 def make_app(csrf: Csrf, *, sessions: bool = True, **config: Any) -> App[Any, Any]:
@@ -97,6 +105,43 @@ async def test_forms(app: App[Any, Any], multipart: bool) -> None:
         files = {"file": ("a.txt", b"a")} if multipart else None
         for token, status in ((found[1], 200), ("", 403)):
             assert (await client.post("/change", data={"csrf_token": token}, files=files)).status_code == status
+
+
+@pytest.mark.parametrize("size", [None, 1, 600_000])
+@pytest.mark.parametrize("piece_bytes", [None, 50_000])
+async def test_forms_of_a_handler_that_declares_them(app: App[Any, Any], size: int | None, piece_bytes: int | None) -> None:
+    """The hidden field is found where the handler asks for `Form[T]`, whose body is streamed; refused, its files are let go of."""
+    spools = []
+
+    @app.post("/profile")
+    async def profile(request: Request[Any, Any], form: Form[Profile]) -> HTTPResponse:
+        return json([form.name, sum([len(await photo.read()) for photo in form.photo])])
+
+    @app.on_response
+    async def watch(request: Request[Any, Any], response: HTTPResponse) -> None:
+        spools.append(request.spool)
+
+    async def pieces(body: bytes, piece_bytes: int) -> AsyncIterator[bytes]:
+        for begin in range(0, len(body), piece_bytes):
+            yield body[begin : begin + piece_bytes]
+
+    async with browser(app) as client:
+
+        async def send(token: str) -> httpx.Response:
+            files = None if size is None else {"photo": ("a.png", bytes(size))}
+            request = client.build_request("POST", "/profile", data={"name": "ada", "csrf_token": token}, files=files)
+            if piece_bytes is None:
+                return await client.send(request)
+            headers = {"content-type": request.headers["content-type"]}
+            return await client.post("/profile", content=pieces(await request.aread(), piece_bytes), headers=headers)
+
+        sent = await send(await token_of(client))
+        assert (sent.status_code, sent.json()) == (200, ["ada", size or 0])
+        assert (await send("x")).status_code == 403
+    for spool in filter(None, spools):
+        with pytest.raises(ValueError, match="is gone with its request"):
+            spool.read(0, 1)
+    assert any(spools) or size != 600_000
 
 
 async def test_streaming_routes(app: App[Any, Any]) -> None:

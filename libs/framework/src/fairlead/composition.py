@@ -48,7 +48,8 @@ def compose(
     call, is_async = binding.call, binding.is_async
     if route.stream and "body" in binding.places:
         raise TypeError(f"{route.name} streams its body: it reads it by itself, or asks for Body[…] without stream=True")
-    route.stream = route.stream or "form" in binding.places
+    route.reads_form = "form" in binding.places
+    route.stream = route.stream or route.reads_form
     if route.stream:
         limit = max_body_bytes if route.max_body_bytes is None else route.max_body_bytes
         call, is_async = _with_limit(_with_stream(call, limit), limit), True  # outside: the body may have come whole
@@ -63,6 +64,8 @@ def compose(
         route.after = run_after(after)
     if before or after:
         call, is_async = _with_middleware(call, before, route.after, fail), True
+    if route.stream:
+        call = _with_spool(call)  # around middleware, which may have read the form, and may refuse what is in it
     route.call, route.is_async = call, is_async
 
 
@@ -71,14 +74,21 @@ def _with_stream(call: Callable[..., Any], limit: int) -> Callable[..., Any]:
         if request.stream is None:  # the whole body came with the head
             request.stream = RequestStream(limit=limit, complete=request.body)
             request.body = b""
+        return await result_of(call(request, *values))
+
+    return with_stream
+
+
+def _with_spool(call: Callable[..., Any]) -> Callable[..., Any]:
+    async def with_spool(request: Request[Any, Any], *values: Any) -> Any:
         try:
-            return await result_of(call(request, *values))
+            return await call(request, *values)
         finally:
             spool = request.spool
             if spool is not None:  # in a thread: letting go of a long file takes its time
                 await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, spool.close))
 
-    return with_stream
+    return with_spool
 
 
 def _with_upgrade(call: Callable[..., Any], options: dict[str, Any], around: Around | None) -> Callable[..., Any]:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -75,14 +75,15 @@ class Csrf(Extension):
         """Check before the handler, set the cookie after it."""
         return self._check, self._set_cookie
 
-    def _check(self, request: Request[Any, Any]) -> None:
+    def _check(self, request: Request[Any, Any]) -> Awaitable[None] | None:
         holder = request.ctx.csrf = _CookieSecret(request, self._signer) if self._signer is not None else _SessionSecret(request)
         if request.is_safe or request.route is None or self.spares(request):
-            return
+            return None
         self._check_origin(request)
-        if "cookie" not in request.headers:
-            return
-        given = request.headers.get(HEADER) or _field(request)
+        return self._check_token(request, holder) if "cookie" in request.headers else None
+
+    async def _check_token(self, request: Request[Any, Any], holder: _SessionSecret | _CookieSecret) -> None:
+        given = request.headers.get(HEADER) or await _field(request)
         if not given:
             raise _refusal("The request has no CSRF token")
         if not _matches(given, holder.find()):
@@ -174,11 +175,12 @@ class _Html(str):
         return self
 
 
-def _field(request: Request[Any, Any]) -> str | None:
-    """The token of a form; a streaming route has none yet, so its page sends the header."""
+async def _field(request: Request[Any, Any]) -> str | None:
+    """The token of a form; a handler that reads the stream by itself gets all of it, so its page sends the header."""
     kind = request.content_type.partition(";")[0].strip().lower()
-    if kind not in (media.FORM, media.MULTIPART) or request.route.stream:
+    if kind not in (media.FORM, media.MULTIPART) or (request.route.stream and not request.route.reads_form):
         return None
+    await request.receive_form()
     return request.form.get(FIELD)
 
 

@@ -32,6 +32,7 @@ class Route:
         "options",
         "parameter_names",
         "path",
+        "reads_form",
         "response_timeout_s",
         "segments",
         "stream",
@@ -72,6 +73,8 @@ class Route:
         self.parameter_names = tuple(name for parameter in parameters for name in parameter.names)
         self.has_pairs = any(len(parameter.names) > 1 for parameter in parameters)
         """Some parameter has two names, and a pair for a value."""
+        self.reads_form = False
+        """The form is read before the handler runs, for its `Form[T]` or that of a dependency."""
         self.max_body_bytes: int | None = None
         self.body_timeout_s: float | None = None
         self.response_timeout_s: float | None = None
