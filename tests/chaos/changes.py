@@ -17,8 +17,8 @@ from tests.chaos.rooms import run_rooms
 from tests.chaos.table import Row, Setting, event, failures_of, service_under, shown
 from tests.framework.server.authority import Authority
 
-HEALTHY_S = 10.2
-"""A worker that dies sooner after its start counts towards a crash loop."""
+HEALTHY_S = 11.5
+"""A worker whose last beat came within ten seconds of its start counts towards a crash loop: its replacement waits."""
 
 MEMORY_GROUP = Path("/sys/fs/cgroup/memory")
 
