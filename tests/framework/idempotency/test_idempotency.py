@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fairlead import App, Body, HTTPResponse, Request, json, text
+from fairlead import App, Body, HTTPResponse, Request, json, responds, text
 from fairlead.errors import Conflict
 from fairlead.idempotency import Idempotency, MemoryStore
 from fairlead.testing import AsyncTestClient
@@ -193,6 +193,23 @@ async def test_a_scope_can_not_pass_for_another(store: Any) -> None:
     async with AsyncTestClient(shop.app) as client:
         runs = [(await send(client, key=key, x_user=user)).json()["run"] for user, key in (("a", "bc"), ("ab", "c"))]
     assert runs == [1, 2]
+
+
+@pytest.mark.parametrize("above", [True, False])
+async def test_the_status_of_responds(above: bool) -> None:
+    """`@responds` gives the answer its status and fields, the kept one too, above the key's decorator and below it."""
+    app: App[Any, Any] = App("app")
+    once, created = Idempotency(MemoryStore()), responds(201, headers={"x-made": "yes"})
+
+    async def order(request: Request[Any, Any], amount: Body[dict[str, int]]) -> dict[str, int]:
+        return amount
+
+    app.post("/orders")(created(once(order)) if above else once(created(order)))
+    async with AsyncTestClient(app) as client:
+        for replayed in (None, "true"):
+            answer = await client.post("/orders", json={"tea": 5}, headers={"idempotency-key": "k"})
+            assert (answer.status_code, answer.headers["x-made"], answer.json()) == (201, "yes", {"tea": 5})
+            assert answer.headers.get("idempotent-replayed") == replayed
 
 
 async def test_a_streaming_route() -> None:

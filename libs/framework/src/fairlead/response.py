@@ -281,7 +281,7 @@ def responds(status: int, headers: HeaderItems | None = None) -> Callable[[Calla
             def responding(*arguments: Any, **named: Any) -> HTTPResponse:
                 return respond(handler(*arguments, **named))
 
-        responding.__dict__["__fairlead_status__"] = status
+        responding.__dict__.update(__fairlead_status__=status, __fairlead_respond__=respond)
         return responding
 
     return decorate

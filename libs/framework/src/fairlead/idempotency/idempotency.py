@@ -89,7 +89,7 @@ class Idempotency:
                     return _replay(claim.stored, fingerprint)
                 request.ctx.idempotency = claim
                 answer = await result_of(handler(request, *values, **named))
-                response = None if request.responded else respond_with(answer)
+                response = None if request.responded else _respond(request, answer)
                 if response is None or response.status < 500:
                     await claim.keep(self._stored(fingerprint, response))
                 return response
@@ -101,6 +101,12 @@ class Idempotency:
             return StoredAnswer(fingerprint, 409, [], None, None)
         headers = response.set_headers.multi_items() if response.set_headers is not None else []
         return StoredAnswer(fingerprint, response.status, headers, response.content_type, response.body)
+
+
+def _respond(request: Request[Any, Any], answer: Any) -> HTTPResponse:
+    """The response that an answer becomes: `@responds` may stand above, where it would come too late for what is kept."""
+    respond: Callable[[Any], HTTPResponse] = getattr(request.route.handler, "__fairlead_respond__", respond_with)
+    return respond(answer)
 
 
 def _key_of(request: Request[Any, Any]) -> str | None:
