@@ -245,6 +245,17 @@ def test_check_finds_what_would_fail(shop: Folder, capsys: Capture, code: str, s
     assert capsys.readouterr().err.splitlines()[-1].startswith(line)
 
 
+@pytest.mark.parametrize("command", ["check", "routes", "openapi", "exec"])
+def test_what_the_application_raises(shop: Folder, capsys: Capture, command: str) -> None:
+    """Its own lines and the cause, and not how the command line came there."""
+    shop("raise OSError('no disk')\n")
+    assert run(command, "shop:app") == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback")
+    assert shown.endswith("OSError: no disk\nfairlead: shop:app cannot start: OSError: no disk\n")
+    assert "fairlead/cli" not in shown
+
+
 def test_check_reads_the_environment(shop: Folder, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """K7: a name that is no setting."""
     shop(SHOP)

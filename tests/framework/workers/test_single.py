@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fairlead.workers.plan import Plan
 from fairlead.workers.signals import SignalInbox
 from fairlead.workers.single import NO_RELOAD, NO_SCALE, SingleFleet, Warden
 from tests.framework.server.authority import Authority
-from tests.framework.workers.conftest import Operator
+from tests.framework.workers.conftest import MODULE, Operator
 
 
 async def test_it_serves_and_drains(start: Any) -> None:
@@ -33,6 +34,15 @@ async def test_it_serves_and_drains(start: Any) -> None:
     assert await slow.answer() == (200, "slow and whole")
     assert await service.exit_status() == 0
     assert service.stderr == ""
+
+
+async def test_the_script_serves_what_is_in_the_current_folder(start: Any) -> None:
+    """P4: an installed `fairlead` does not have the folder that it is called in on its path; workers have it, and so has this."""
+    script = str(Path(sys.executable).with_name("fairlead"))
+    run = f"import os, sys; os.execv({script!r}, ['fairlead', *sys.argv[1:]])"
+    options = ("--single-process", "--port", "0", "--management-port", "0", "--log-format", "json")
+    service = await (await start(program=("-c", run, "serve", f"{MODULE}:app", *options))).ready()
+    assert await service.get("/pid") == (200, str(service.process.pid))
 
 
 async def test_an_app_object_serves_itself(start: Any) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from fairlead.cli.target import add_target, finalised_app, target_of
-from fairlead.errors import ConfigurationError
-from fairlead.workers.failure import describe_failure
+from fairlead.cli.target import add_target, finalised_app
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,14 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found: 0 when it can be served, 1 when its code fails, 2 when its configuration is wrong."""
-    try:
-        app = finalised_app(arguments)
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        failure = describe_failure(error, target_of(arguments))
-        sys.stderr.write(f"{failure.detail}\nfairlead: {failure.cause}\n")
-        return failure.exit_status
+    app = finalised_app(arguments)
     routes = app.router.routes
     websockets = sum(route.is_websocket for route in routes)
     checks = len(app.health.readiness) + len(app.health.startup)

@@ -8,7 +8,6 @@ import logging
 
 import msgspec
 
-from fairlead.cli.target import import_from_here
 from fairlead.config import Config
 from fairlead.errors import ConfigurationError
 from fairlead.settings import Secret, load_settings
@@ -39,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(DatabaseSettings)
     stream = configure_logs(config, package)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it narrates each of its plugins
+    from fairlead.workers.target import import_from_here
+
     import_from_here()
     try:
         from fairlead.postgres.migrations import upgrade

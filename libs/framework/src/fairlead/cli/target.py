@@ -6,14 +6,13 @@ Imports the framework only when it is needed: `serve` declares its arguments bef
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairlead.app import App
 
-__all__ = ["add_target", "finalised_app", "import_from_here", "target_of"]
+__all__ = ["CannotStart", "add_target", "finalised_app", "target_of"]
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -33,20 +32,29 @@ def target_of(arguments: argparse.Namespace) -> str:
     return arguments.target or str(Config.from_environment().TARGET)
 
 
-def import_from_here() -> None:
-    """Let the current folder be imported from, as `python -m` does; an installed script does not."""
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+class CannotStart(Exception):
+    """The application's own code failed: its traceback, without our frames, and the cause in one line."""
+
+    exit_status = 1
 
 
 def finalised_app(arguments: argparse.Namespace) -> App[Any, Any]:
-    """Import the target in this process and compose its routes."""
+    """Import the target and compose its routes. Raises `ConfigurationError`, and `CannotStart` for what the target raises."""
+    from fairlead.errors import ConfigurationError
     from fairlead.workers.configuration import apply_options
-    from fairlead.workers.target import load_target
+    from fairlead.workers.failure import describe_failure
+    from fairlead.workers.target import import_from_here, load_target
 
+    target = target_of(arguments)
     import_from_here()
-    app = load_target(target_of(arguments))
-    apply_options(app, {})
-    app.finalise()
+    try:
+        app = load_target(target)
+        apply_options(app, {})
+        app.finalise()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        failure = describe_failure(error, target)
+        sys.stderr.write(f"{failure.detail}\n")
+        raise CannotStart(failure.cause) from error
     return app

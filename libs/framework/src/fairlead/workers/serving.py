@@ -39,7 +39,7 @@ from fairlead.workers.signals import STOP_SIGNALS, SignalInbox
 from fairlead.workers.single import SingleProcess
 from fairlead.workers.slot import GiveUp
 from fairlead.workers.supervisor import Supervisor
-from fairlead.workers.target import check_target, load_target, service_name
+from fairlead.workers.target import check_target, import_from_here, load_target, service_name
 
 __all__ = ["Companion", "serve"]
 
@@ -178,6 +178,7 @@ def _run_single(plan: Plan, config: Config, load: Callable[[], App[Any, Any]], s
 
 
 def _load(target: str, options: dict[str, Any]) -> App[Any, Any]:
+    import_from_here()
     app = load_target(target)
     apply_options(app, options)
     return app

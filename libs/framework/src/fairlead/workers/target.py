@@ -8,13 +8,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import re
+import sys
 from typing import Any
 
 from fairlead.app import App
 from fairlead.errors import ConfigurationError
 
-__all__ = ["check_target", "load_target", "service_name"]
+__all__ = ["check_target", "import_from_here", "load_target", "service_name"]
 
 DEFAULT_NAME = "app"
 """`fairlead serve shop` means `shop:app`, as in Sanic."""
@@ -35,6 +37,13 @@ def check_target(target: str) -> tuple[str, str]:
 def service_name(target: str) -> str:
     """What a service is called before its app can be asked: its top-level package."""
     return check_target(target)[0].partition(".")[0]
+
+
+def import_from_here() -> None:
+    """Let the current folder be imported from, as `python -m` does and workers do; an installed script does not."""
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def load_target(target: str) -> App[Any, Any]:
