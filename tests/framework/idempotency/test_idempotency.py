@@ -8,11 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import Struct
 
-from fairlead import App, Body, HTTPResponse, Request, json, responds, text
+from fairlead import App, Body, File, Form, HTTPResponse, Request, json, responds, text
 from fairlead.errors import Conflict
 from fairlead.idempotency import Idempotency, MemoryStore
 from fairlead.testing import AsyncTestClient
+
+
+class Order(Struct):
+    name: str
+    plan: list[File] = []
 
 
 class Shop:
@@ -210,6 +216,32 @@ async def test_the_status_of_responds(above: bool) -> None:
             answer = await client.post("/orders", json={"tea": 5}, headers={"idempotency-key": "k"})
             assert (answer.status_code, answer.headers["x-made"], answer.json()) == (201, "yes", {"tea": 5})
             assert answer.headers.get("idempotent-replayed") == replayed
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("multipart", [True, False])
+async def test_forms(declared: bool, multipart: bool) -> None:
+    """A form is the same when it says the same, though each attempt has a boundary of its own; `Form[T]` streams its body."""
+    app: App[Any, Any] = App("app")
+    once = Idempotency(MemoryStore())
+
+    async def validated(request: Request[Any, Any], form: Form[Order]) -> HTTPResponse:
+        return text(f"{form.name} {[await file.read() for file in form.plan]}")
+
+    async def plain(request: Request[Any, Any]) -> HTTPResponse:
+        return text(f"{request.form.get('name')} {[file.body for file in request.files.getlist('plan', [])]}")
+
+    app.post("/orders")(once(validated if declared else plain))
+
+    def sent(name: str, plan: bytes) -> dict[str, Any]:
+        return {"data": {"name": name}, "headers": {"idempotency-key": "k"}} | ({"files": {"plan": plan}} if multipart else {})
+
+    async with AsyncTestClient(app) as client:
+        first, again = [await client.post("/orders", **sent("ada", b"a plan")) for _ in range(2)]
+        assert (first.status_code, first.text) == (200, "ada [b'a plan']" if multipart else "ada []")
+        assert (again.status_code, again.text, again.headers["idempotent-replayed"]) == (200, first.text, "true")
+        others = [sent("eve", b"a plan"), *([sent("ada", b"a plot")] if multipart else [])]
+        assert {(await client.post("/orders", **other)).status_code for other in others} == {422}
 
 
 async def test_a_streaming_route() -> None:

@@ -29,6 +29,7 @@ from typing import Any, Final, TypeVar
 from fairlead.composition import result_of
 from fairlead.errors import BadRequest, Conflict
 from fairlead.extension import provided
+from fairlead.http import media
 from fairlead.idempotency.store import KeyReused, Store, StoredAnswer
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, respond_with
@@ -44,6 +45,10 @@ _QUOTED: Final = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})
 
 _BARE: Final = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,255}", re.ASCII).fullmatch
 """As many clients send it."""
+
+
+_SAME: Final = b"%b %b\n%b\n%b"
+"""Method, target, media type, body."""
 
 
 def scope_of_account(request: Request[Any, Any]) -> str:
@@ -81,9 +86,9 @@ class Idempotency:
                 if self._required:
                     raise BadRequest("This request needs an Idempotency-Key")
                 return await result_of(handler(request, *values, **named))
-            if request.stream is not None:
+            if request.stream is not None and not request.route.reads_form:
                 raise RuntimeError("a streaming route can't have idempotency keys: what makes its requests the same is not known")
-            fingerprint = _fingerprint(request)
+            fingerprint = await _fingerprint(request)
             async with provided(self._store, request).claim(_digest(self._scope(request), key)) as claim:
                 if claim.stored is not None:
                     return _replay(claim.stored, fingerprint)
@@ -125,10 +130,19 @@ def _digest(scope: str, key: str) -> str:
     return hashlib.sha256(f"{len(scope)}:{scope}{key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _fingerprint(request: Request[Any, Any]) -> bytes:
-    """What makes two requests the same."""
-    digest = hashlib.sha256(b"%b %b\n%b\n" % (request.raw_method, request.target, request.content_type.encode("latin-1")))
-    digest.update(request.body)
+async def _fingerprint(request: Request[Any, Any]) -> bytes:
+    """What makes two requests the same. Of a multipart form it is what the form says: its boundary is another each time."""
+    kind = media.split_parameters(request.content_type)[0]
+    if kind != media.MULTIPART:
+        return hashlib.sha256(
+            _SAME % (request.raw_method, request.target, request.content_type.encode("latin-1"), request.body)
+        ).digest()
+    digest = hashlib.sha256(_SAME % (request.raw_method, request.target, kind.encode(), repr(list(request.form.items())).encode()))
+    for name, files in request.files.items():
+        for file in files:
+            digest.update(repr((name, file.name, file.type, file.size)).encode())
+            async for piece in file:
+                digest.update(piece)
     return digest.digest()
 
 
