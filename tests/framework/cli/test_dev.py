@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -103,8 +104,9 @@ def watched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
     return folder
 
 
-async def test_only_sources_count(watched: Path) -> None:
-    """What an application writes, and what others have installed, makes nobody reload."""
+async def test_only_sources_count(watched: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What an application writes, and what others have installed, makes nobody reload; the library's own log is kept quiet."""
+    caplog.set_level(logging.DEBUG)
     seen = changes([watched])
     first = asyncio.ensure_future(anext(seen))
     while not first.done():  # the library says nothing of when it has begun to look
@@ -113,4 +115,5 @@ async def test_only_sources_count(watched: Path) -> None:
         (watched / "page.html").touch()
         await asyncio.wait([first], timeout=0.1)
     assert first.result() == {str(watched / "page.html")}
+    assert not [record for record in caplog.records if record.name.startswith("watchfiles")]
     await seen.aclose()

@@ -51,6 +51,23 @@ def test_the_traceback_shows_the_services_code_only(tmp_path: Path, monkeypatch:
     assert text.endswith("OSError: away")
 
 
+def test_code_that_is_no_python_is_shown_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K3: no frame of its own has run; the error names the line."""
+    (tmp_path / "module_with_a_slip.py").write_text("def connect(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SyntaxError) as caught:
+        load_target("module_with_a_slip:app")
+    caught.value.__traceback__ = (
+        caught.value.__traceback__.tb_next if caught.value.__traceback__ else None
+    )  # without this test's own
+    lines = short_traceback(caught.value).splitlines()
+    assert (lines[0].split(",")[0], lines[1], lines[-1]) == (
+        f'  File "{tmp_path}/module_with_a_slip.py"',
+        "    def connect(:",
+        "SyntaxError: invalid syntax",
+    )
+
+
 def test_a_traceback_of_ours_alone_is_shown_whole() -> None:
     """K3: better too much than nothing."""
     with pytest.raises(ConfigurationError) as caught:

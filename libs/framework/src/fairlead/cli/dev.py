@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -90,6 +91,7 @@ async def changes(folders: list[Path]) -> AsyncIterator[set[str]]:
         async for changed in _polled(folders):
             yield changed
         return
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # debug mode would show every five seconds that nothing changed
     tops = [folder.resolve() for folder in folders]
     async for events in awatch(*tops, watch_filter=lambda _, path: _is_source_below(tops, path)):
         yield {path for _, path in events}

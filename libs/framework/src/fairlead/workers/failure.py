@@ -32,7 +32,7 @@ def short_traceback(error: BaseException) -> str:
     """The traceback without our own frames and the import system's, as far as something is left."""
     shown = traceback.TracebackException.from_exception(error)
     frames = [frame for frame in shown.stack if not _is_machinery(frame.filename)]
-    if frames:
+    if frames or isinstance(error, SyntaxError):  # which names the line by itself
         shown.stack = traceback.StackSummary.from_list(frames)
     return "".join(shown.format()).rstrip()
 
