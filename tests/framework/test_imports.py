@@ -109,6 +109,13 @@ def test_bare_app_loads_nothing_optional() -> None:
     assert set() == CAPABILITIES & {name.split(".")[1] for name in run(BARE).split() if name.startswith("fairlead.")}
 
 
+def test_redis_brings_no_telemetry_along() -> None:
+    """redis-py would load OpenTelemetry's SDK wherever it is installed; it is still there for whoever asks for it later."""
+    loaded = run("import sys, fairlead.redis; print(*sys.modules); import opentelemetry.sdk.metrics, opentelemetry.metrics")
+    assert "redis.asyncio" in loaded.split()
+    assert not [name for name in loaded.split() if name.startswith("opentelemetry.")]
+
+
 def test_nobody_imports_from_the_front_door() -> None:
     """Inside the library names come from where they are defined; `from fairlead import …` would tie every knot."""
     offenders = [

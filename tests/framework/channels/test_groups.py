@@ -420,11 +420,11 @@ async def test_a_silent_server_is_noticed(restartable: MakeWorker, valkey: Redis
 
 
 def position(channels: Channels, ahead: int) -> StreamPosition:
-    """A place in group "a" that is so many messages behind the last one."""
+    """A place in group "a" so many minutes ahead of the last one: behind whatever is said meanwhile."""
     local = channels.local("a")
     assert local is not None
     assert local._position is not None
-    return StreamPosition(local._position.ms + ahead, 0)
+    return StreamPosition(local._position.ms + 60_000 * ahead, 0)
 
 
 async def test_a_message_that_the_stream_does_not_hold() -> None:

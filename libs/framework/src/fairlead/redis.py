@@ -26,15 +26,20 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import ConnectionError, ReadOnlyError, TimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
-
 from fairlead.error_pages import error_response
 from fairlead.errors import ConfigurationError, ServiceUnavailable
+from fairlead.redis_library import (
+    AbstractConnection,
+    BlockingConnectionPool,
+    ConnectionError,
+    ExponentialWithJitterBackoff,
+    MaintNotificationsConfig,
+    NoBackoff,
+    ReadOnlyError,
+    Redis,
+    Retry,
+    TimeoutError,
+)
 from fairlead.settings import Secret
 from fairlead.telemetry.pool_metrics import watch_pool
 

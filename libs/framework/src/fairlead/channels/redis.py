@@ -17,13 +17,11 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.exceptions import ResponseError
-
 from fairlead.channels.line import Posting
 from fairlead.channels.redis_errors import guarded, text
 from fairlead.channels.redis_line import PUBLISH, RedisLine, posting_arguments
 from fairlead.channels.stream import BEGINNING, Entry, Extent, StreamPosition
+from fairlead.redis_library import Redis, ResponseError
 
 BLOCK_S: Final = 2.0
 """How long one blocking read waits. Only to notice a dead connection: an entry ends the wait at once."""

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redis.exceptions import RedisError
-
 from fairlead.channels.stream import StreamUnavailable
+from fairlead.redis_library import RedisError
 
 
 @contextmanager

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from redis.asyncio import Redis
-
 from fairlead.channels.line import DATA, MESSAGE_ID, Counted, Heard, Joined, Posting, Said
 from fairlead.channels.redis_errors import guarded, text
 from fairlead.channels.stream import Entry, StreamPosition, StreamUnavailable
+from fairlead.redis_library import Redis
 
 LOBBY: Final = "fairlead:lobby"
 """A channel in which nothing is ever said: a connection that follows no group is still one that listens."""

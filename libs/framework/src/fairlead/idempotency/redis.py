@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fairlead.idempotency.store import InFlight, StoredAnswer
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from fairlead.redis_library import Redis
 
 __all__ = ["RedisStore"]
 

@@ -24,7 +24,7 @@ from fairlead.limits.rule import ROUNDING, SLOTS, Decision, Rule, SlidingWindow
 from fairlead.redis import OUTAGE
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from fairlead.redis_library import Redis
 
 __all__ = ["RedisBackend"]
 

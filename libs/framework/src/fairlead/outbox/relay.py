@@ -26,20 +26,18 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis.exceptions import RedisError
-
 from fairlead.errors import ServiceUnavailable
 from fairlead.outbox.entry import CHANNEL, Entry
 from fairlead.outbox.outage import Outage
 from fairlead.outbox.session import RELEASED, TAKEOVER_INTERVAL_S, Session, open_session
+from fairlead.redis_library import RedisError
 from fairlead.telemetry.metrics import registry
 from fairlead.telemetry.tracing import message_span, unobserved
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from fairlead.app import App
     from fairlead.postgres import Database
+    from fairlead.redis_library import Redis
 
 __all__ = ["Relay", "attach"]
 

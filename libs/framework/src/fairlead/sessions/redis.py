@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.sessions.store import Record, check_size, new_token, stored_key
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from fairlead.redis_library import Redis
 
 __all__ = ["RedisStore"]
 
