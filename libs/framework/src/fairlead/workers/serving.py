@@ -34,6 +34,7 @@ from fairlead.workers.configuration import apply_options, configure_logs, option
 from fairlead.workers.failure import describe_failure
 from fairlead.workers.fleet import WorkerFleet
 from fairlead.workers.listener import ListenError, address_of, open_listener
+from fairlead.workers.open_files import raise_open_files_limit
 from fairlead.workers.plan import Plan
 from fairlead.workers.signals import STOP_SIGNALS, SignalInbox
 from fairlead.workers.single import SingleProcess
@@ -68,6 +69,7 @@ def serve(
     settled = options_from(options)
     inbox = signals or SignalInbox()
     inbox.install(*STOP_SIGNALS)
+    raise_open_files_limit()
     try:
         if isinstance(target, App):
             return _serve_app(target, settled, inbox, fast=fast)
