@@ -1,7 +1,7 @@
 """How many files a service may have open, and so how many connections.
 
-The soft limit that shells and container engines hand out is often 1,024, for the sake of programs that use select(2); the hard one is
-what the operator has granted. A server raises the one to the other, and its workers inherit it.
+The soft limit that shells and container engines hand out is often 1,024, for the sake of programs that use select(2); the hard
+one is what the operator has granted. A server raises the one to the other, and its workers inherit it.
 """
 
 from __future__ import annotations
