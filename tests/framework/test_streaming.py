@@ -176,6 +176,19 @@ async def test_stream() -> None:
     assert (stream.bytes_sent, stream.ended, stream.head_sent) == (4, True, True)
 
 
+async def test_cookies_of_a_stream() -> None:
+    """S: set as on any response until the head is sent; afterwards refused, rather than lost."""
+    stream = ResponseStream(Sink(), HTTPResponse())
+    stream.add_cookie("a", "1", httponly=True)
+    stream.delete_cookie("b")
+    assert [line.partition(";")[0] for line in stream.headers.getall("set-cookie")] == ["a=1", "b="]
+    assert stream.cookies.has_cookie("a")
+    await stream.send("x")
+    for late in (lambda: stream.add_cookie("c", "1"), lambda: stream.delete_cookie("a")):
+        with pytest.raises(RuntimeError, match="before the first piece"):
+            late()
+
+
 async def test_pieces_that_are_empty() -> None:
     """An empty piece sends the head, and never the empty chunk that would end the body."""
     sink = Sink()

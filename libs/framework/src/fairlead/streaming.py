@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fairlead.errors import PayloadTooLarge, RequestCancelled, ServerError
 
 if TYPE_CHECKING:
+    from fairlead.http.cookies import Cookie, CookieJar
     from fairlead.response import HTTPResponse
 
 
@@ -160,6 +161,25 @@ class ResponseStream:
     def content_type(self) -> str | None:
         """The response's content type."""
         return self.response.content_type
+
+    @property
+    def cookies(self) -> CookieJar:
+        """The cookies that the response sets, until the first `send`."""
+        return self.response.cookies
+
+    def add_cookie(self, key: str, value: str, **options: Any) -> Cookie:
+        """Set a cookie, with the options of `HTTPResponse.add_cookie`. Raises RuntimeError after the first `send`."""
+        self._check_head()
+        return self.response.add_cookie(key, value, **options)
+
+    def delete_cookie(self, key: str, **options: Any) -> Cookie:
+        """Tell the client to forget a cookie, as `HTTPResponse.delete_cookie` does. Raises RuntimeError after the first `send`."""
+        self._check_head()
+        return self.response.delete_cookie(key, **options)
+
+    def _check_head(self) -> None:
+        if self.head_sent:
+            raise RuntimeError("the response's head is sent: set cookies before the first piece")
 
     def filter(self, make: Callable[[StreamSink], StreamSink]) -> None:
         """Put something between this stream and the connection, such as compression; before the first `send`."""

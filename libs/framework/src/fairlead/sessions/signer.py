@@ -31,11 +31,11 @@ class Signer:
         given = [secrets] if isinstance(secrets, (str, Secret)) else list(secrets)
         texts = [secret.reveal() if isinstance(secret, Secret) else secret for secret in given]
         if not texts:
-            raise ConfigurationError(f"{purpose}: there is no secret to sign with")
+            raise ConfigurationError(f"the {purpose} has no secret to sign with")
         for text in texts:
             if len(text.encode()) < MIN_SECRET_BYTES or len(set(text)) < MIN_DISTINCT_CHARACTERS:
                 raise ConfigurationError(
-                    f"{purpose}: a secret has at least {MIN_SECRET_BYTES} random bytes, as from `openssl rand -base64 33`"
+                    f"the {purpose} needs secrets of at least {MIN_SECRET_BYTES} random bytes, as from `openssl rand -base64 33`"
                 )
         self._keys = [hmac.digest(text.encode(), b"fairlead:" + purpose.encode(), "sha256") for text in texts]
 
