@@ -144,26 +144,36 @@ async def test_the_drain_ends_the_block_and_tells_the_peer() -> None:
         await client.server.__aenter__()
 
 
-async def test_a_stream_that_begins_in_the_drain_ends_at_once() -> None:
-    """A request that came over a connection in use is answered, and sent elsewhere."""
+@pytest.mark.parametrize(("method", "farewell"), [("GET", b"the server restarts"), ("HEAD", b"")])
+async def test_a_stream_that_begins_in_the_drain_ends_at_once(method: str, farewell: bytes) -> None:
+    """A request that came over a connection in use is answered, and sent elsewhere; it ends once, also where it has two reasons."""
     asked, go_on = asyncio.Event(), asyncio.Event()
+    ends: asyncio.Queue[BaseException | None] = asyncio.Queue()
     app: App[Any, Any] = App("late")
 
     @app.get("/")
     async def late(request: Request[Any, Any]) -> None:
         asked.set()
         await go_on.wait()
-        async with request.sse() as stream:
-            await stream.wait_closed()
+        try:
+            async with request.sse() as stream:
+                await stream.wait_closed()
+        except BaseException as error:
+            ends.put_nowait(error)
+            raise
+        ends.put_nowait(None)
 
     async with AsyncTestClient(app) as client:
-        answer = asyncio.create_task(client.get("/"))
+        answer = asyncio.create_task(client.request(method, "/"))
         await asked.wait()
         stopping = asyncio.create_task(client.server.__aexit__())
         for _ in range(10):
             await asyncio.sleep(0)
         go_on.set()
-        assert b"the server restarts" in (await answer).content
+        response = await answer
+        assert response.status_code == 200
+        assert farewell in response.content
+        assert await ends.get() is None
         await stopping
         await client.server.__aenter__()
 

@@ -125,3 +125,11 @@ def test_nobody_imports_from_the_front_door() -> None:
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "fairlead"
     ]
     assert [] == offenders
+
+
+def test_the_front_door_shows_what_it_has() -> None:
+    """Completion lists every public name before any is loaded; each is there, and a name that isn't says so."""
+    assert set(fairlead.__all__) <= set(dir(fairlead))
+    assert [name for name in fairlead.__all__ if not hasattr(fairlead, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'Flask'"):
+        _ = fairlead.Flask

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from fairlead import App, Blueprint, HTTPResponse, Request, text
-from fairlead.errors import Forbidden, NotFound, WebsocketClosed
+from fairlead.errors import Forbidden, NotFound, RequestCancelled, WebsocketClosed
 from fairlead.http.head import Head
 from fairlead.request import DONE
 from fairlead.testing import AsyncTestClient
@@ -217,6 +217,8 @@ async def test_error_handlers_may_decline() -> None:
     async with AsyncTestClient(app) as client:
         assert (await client.get("/")).json()["detail"] == "gone"
         assert (await client.get("/part/")).text == "own"
+        assert (await client.get("/part/nowhere")).text == "own"  # below its prefix
+        assert (await client.get("/nowhere")).json()["status"] == 404
 
 
 async def test_error_handler_that_fails(caplog: pytest.LogCaptureFixture) -> None:
@@ -265,6 +267,9 @@ class Recorder:
         """Keep it."""
         self.responses.append(response)
 
+    def cancelled(self, request: Request) -> None:
+        """Nobody waits for an answer any more."""
+
 
 async def test_driver_serves_one_request_after_another() -> None:
     """A driver is sent requests and yields DONE after each; with nobody observing it looks for nobody."""
@@ -295,3 +300,64 @@ async def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
             await client.get(f"/{kind}")
     [record] = caplog.records
     assert (record.detail, record.path) == ("{'why': 'secret'}", "/loud")  # type: ignore[attr-defined]
+
+
+async def test_task_group_of_a_client_that_has_left(caplog: pytest.LogCaptureFixture) -> None:
+    """A group of nothing but cancellations is a client that has left: 499 and no error. With anything else in it, it passes."""
+    app = App("groups")
+
+    @app.get("/<kind>")
+    def index(request: Request, kind: str) -> None:
+        others = [SystemExit(3)] if kind == "defect" else []
+        raise BaseExceptionGroup("unhandled", [RequestCancelled("gone"), *others])
+
+    seen = observe(app)
+    exchange, driver = Recorder(), app.finalise().driver()
+    driver.send(None)  # type: ignore[arg-type]
+
+    def ask(target: bytes) -> Any:
+        return driver.send(Request(app, exchange, b"GET", target, Head(b"\r\nHost: a"), b""))  # type: ignore[arg-type]
+
+    assert ask(b"/left") is DONE
+    assert (exchange.responses, seen, caplog.records) == ([], [("/left", 499, 0)], [])
+    with pytest.raises(BaseExceptionGroup, match="unhandled"):
+        ask(b"/defect")
+
+
+class Notes:
+    """A tracer that begins no spans of its own for all, and keeps what it is told."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.begun: list[str] = []
+        self.recorded: list[BaseException] = []
+
+    def begin(self, request: Request) -> None:
+        """Keep the path, and be the request's span."""
+        self.begun.append(request.path)
+        request.span = self  # type: ignore[assignment]
+
+    def record(self, exc: BaseException) -> None:
+        """Keep it."""
+        self.recorded.append(exc)
+
+
+@pytest.mark.parametrize(("share", "begun"), [(0.0, ["/traced"]), (1.0, ["/plain", "/traced"])])
+async def test_which_requests_are_traced(share: float, begun: list[str]) -> None:
+    """The tracer hears of its share of the requests, of all whose caller traces them, and of their failures (T9)."""
+    app = App("traced")
+    notes, failure = Notes(share), RuntimeError("on purpose")
+
+    @app.get("/<kind>")
+    def index(request: Request, kind: str) -> HTTPResponse:
+        if kind == "plain":
+            return text(kind)
+        raise failure
+
+    observe(app)
+    app.dispatcher.tracer = notes
+    async with AsyncTestClient(app) as client:
+        await client.get("/plain")
+        await client.get("/traced", headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+    assert notes.begun == begun
+    assert notes.recorded == [failure]

@@ -213,3 +213,22 @@ async def test_handler_event_alone() -> None:
             await ws.send("go")
             await ws.wait_closed()
     assert [name for name, _ in seen] == ["http.handler.after"] * 3
+
+
+async def test_upgrades_have_no_response() -> None:
+    """A request that becomes a websocket is told of at its beginning, and of no response."""
+    app, seen = make_app([Event.HTTP_LIFECYCLE_REQUEST, Event.HTTP_LIFECYCLE_RESPONSE])
+    async with AsyncTestClient(app) as client, client.websocket("/plain-ws") as ws:
+        await ws.wait_closed()
+        assert ws.close_code == 1000
+    assert [name for name, _ in seen] == ["http.lifecycle.request"]
+
+
+async def test_report_alone() -> None:
+    """Who listens to `server.exception.report` hears of every exception, also where nobody listens to the request's own event."""
+    app, _ = make_app([])
+    reported: asyncio.Queue[Exception] = asyncio.Queue()
+    app.signal(Event.SERVER_EXCEPTION_REPORT)(lambda exception: reported.put_nowait(exception))
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/forbidden")).status_code == 403
+        assert isinstance(await reported.get(), Forbidden)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fairlead import App, Request, json
 from fairlead.errors import BadRequest
-from fairlead.http.forms import MAX_FIELDS, parse_pairs, parse_parameters
+from fairlead.http.forms import MAX_FIELDS, decode_form, parse_pairs, parse_parameters
 from fairlead.testing import AsyncTestClient
 
 
@@ -48,6 +48,13 @@ def test_strict_decoding() -> None:
     """In strict mode bytes that are no UTF-8 are 400."""
     with pytest.raises(BadRequest):
         parse_pairs("a=%FF", errors="strict")
+
+
+def test_form_that_is_not_in_its_charset() -> None:
+    """A body whose bytes are not in the charset that it names is 400, and read in the one that they are in."""
+    with pytest.raises(BadRequest, match="not utf-8"):
+        decode_form(b"a=\xe4")
+    assert decode_form(b"a=\xe4", "iso-8859-1").get("a") == "ä"
 
 
 async def test_form_of_a_request() -> None:

@@ -9,8 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fairlead.http.head as module
-from fairlead.errors import BadRequest, FairleadException
-from fairlead.http.head import Head, _judge, origin_form, read_any, read_line, read_plain, request_id_of
+from fairlead.errors import BadRequest, FairleadException, HeadersTooLarge, URITooLong
+from fairlead.http.head import (
+    Head,
+    _judge,
+    check_partial,
+    origin_form,
+    read_any,
+    read_line,
+    read_plain,
+    read_unusual,
+    request_id_of,
+    too_large,
+    usual_line,
+)
+from fairlead.http.limits import Limits
 
 NAMES = st.sampled_from(
     [
@@ -233,3 +246,55 @@ def test_content_type_is_normalised() -> None:
     head = Head(b"\r\nContent-Type: Application/JSON; charset=x")
     assert [head.content_type, head.content_type] == ["application/json"] * 2
     assert Head(b"\r\nHost: a").content_type == ""
+
+
+SMALL = Limits(max_head_bytes=200, max_target_bytes=20)
+
+
+@pytest.mark.parametrize(
+    ("start", "refusal"),
+    [
+        (b"", None),
+        (b"GET /" + b"a" * 19, None),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", None),
+        (b"GET / HTTP/1.1\nHost: a", BadRequest),
+        (b"GET /" + b"a" * 150, URITooLong),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 200, HeadersTooLarge),
+    ],
+    ids=["nothing", "target at its limit", "whole lines", "LF alone", "endless target", "endless field"],
+)
+def test_beginning_of_a_head(start: bytes, refusal: type[FairleadException] | None) -> None:
+    """What has not ended yet is refused as soon as it can't become a head: 400, 414 or 431."""
+    if refusal is None:
+        check_partial(start, SMALL)
+    else:
+        with pytest.raises(refusal):
+            check_partial(start, SMALL)
+
+
+def test_which_part_is_too_large() -> None:
+    """414 when it is the target that is long, also where the whole head is small; else 431."""
+    assert isinstance(too_large(b"GET /" + b"a" * 40, SMALL), URITooLong)
+    assert isinstance(too_large(b"GET / HTTP/1.1\r\nX: " + b"a" * 200, SMALL), HeadersTooLarge)
+
+
+def test_usual_and_unusual_lines() -> None:
+    """The usual line is found at a glance; another is read in full, its target judged by the same limit."""
+    found = usual_line(SMALL.max_target_bytes)(b"GET /" + b"a" * 19 + b" HTTP/1.1\r\n", 0)
+    assert found is not None
+    assert found.groups() == (b"GET", b"/" + b"a" * 19)
+    for line in (b"GET /" + b"a" * 20 + b" HTTP/1.1\r\n", b"BREW / HTTP/1.1\r\n", b"GET http://a/ HTTP/1.1\r\n"):
+        assert usual_line(SMALL.max_target_bytes)(line, 0) is None
+    block = b"\r\nHost: a"
+    head = Head(block)
+    assert read_unusual(b"BREW /pot HTTP/1.1", block, head, SMALL) == (b"BREW", b"/pot", head)
+    with pytest.raises(URITooLong):
+        read_unusual(b"GET /" + b"a" * 20 + b" HTTP/1.1", block, head, SMALL)
+
+
+def test_remembered_block_under_another_version() -> None:
+    """A block that was read under HTTP/1.1 keeps its connection alive; under HTTP/1.0 the same bytes don't."""
+    block = b"\r\nHost: a"
+    remembered = read_any(b"GET / HTTP/1.1", block, 100)
+    _, _, head = read_unusual(b"GET / HTTP/1.0", block, remembered, SMALL)
+    assert (head.version, head.keep_alive, remembered.keep_alive) == ("1.0", False, True)

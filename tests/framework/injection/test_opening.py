@@ -86,6 +86,10 @@ def make_app(events: Events) -> App:
     async def plain(request: Request, ws: Any) -> None:
         await ws.send("plain")
 
+    @app.websocket("/sync")
+    def sync(request: Request, ws: Any, page: Query[int]) -> None:
+        events.append(f"sync {page}")
+
     return app
 
 
@@ -141,3 +145,12 @@ async def test_teardown_that_fails_behind_a_websocket(caplog: pytest.LogCaptureF
         await ws.wait_closed()
         assert ws.close_code == 1000
     assert "RuntimeError: teardown" in caplog.text
+
+
+async def test_handler_that_waits_for_nothing() -> None:
+    """A plain function with injected values is a websocket handler too; the websocket is closed when it returns."""
+    events: Events = []
+    async with AsyncTestClient(make_app(events)) as client, client.websocket("/sync?page=3") as ws:
+        await ws.wait_closed()
+        assert ws.close_code == 1000
+    assert events == ["sync 3"]

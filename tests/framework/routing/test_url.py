@@ -43,6 +43,7 @@ def make_app(tmp_path: Path) -> App:
         ("static", {"filename": "/a/b.txt"}, "/static/a/b.txt"),
         ("static", {"name": "items.static", "filename": "b.txt"}, "/items/static/b.txt"),
         ("items.static", {"filename": "b.txt"}, "/items/static/b.txt"),
+        ("static", {"path": "b.txt"}, "/static/b.txt"),
         ("index", {"_external": True, "_server": "x.example"}, "//x.example/"),
         ("index", {"_external": True, "_scheme": "https", "_server": "x.example"}, "https://x.example/"),
         ("index", {"_external": True, "_server": "https://x.example/"}, "https://x.example/"),
