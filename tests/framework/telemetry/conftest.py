@@ -105,15 +105,19 @@ class Recorded:
 
 
 @pytest.fixture
-def json_log(pipe: Pipe) -> Recorded:
+def json_log(pipe: Pipe) -> Iterator[Recorded]:
     """A stream of JSON lines."""
-    return Recorded(pipe, LogStream(IDENTITY, "json", LineWriter(pipe.writer), JsonRenderer(IDENTITY)))
+    writer = LineWriter(pipe.writer)
+    yield Recorded(pipe, LogStream(IDENTITY, "json", writer, JsonRenderer(IDENTITY)))
+    writer.close()  # before the next test's pipe gets the same descriptor
 
 
 @pytest.fixture
-def console_log(pipe: Pipe) -> Recorded:
+def console_log(pipe: Pipe) -> Iterator[Recorded]:
     """A stream for a terminal without colours."""
-    return Recorded(pipe, LogStream(IDENTITY, "console", LineWriter(pipe.writer), ConsoleRenderer(colours=False)))
+    writer = LineWriter(pipe.writer)
+    yield Recorded(pipe, LogStream(IDENTITY, "console", writer, ConsoleRenderer(colours=False)))
+    writer.close()
 
 
 @pytest.fixture

@@ -6,17 +6,19 @@ import json
 import logging
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairlead.telemetry.access_log import AccessLog
-from fairlead.telemetry.line_writer import LineWriter
+from fairlead.telemetry.line_writer import LANE_PIECES, LineWriter
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import RequestMetrics
 from fairlead.telemetry.observer import compose
 from fairlead.telemetry.rendering import MAX_TEXT, JsonRenderer, escape
+from fairlead.telemetry.tracing import spans
 
 from .conftest import IDENTITY, MakeRequest, Recorded
 
@@ -207,3 +209,51 @@ def test_an_access_log_counts_in_its_own_metrics(json_log: Recorded) -> None:
     """Metrics that nothing would be counted in are a mistake, and found at once."""
     with pytest.raises(ValueError, match="not the access log's"):
         compose(RequestMetrics(), AccessLog(json_log.stream))
+
+
+def test_received_bodies_are_counted(json_log: Recorded, make_request: MakeRequest) -> None:
+    """A body counts with its announced length, a chunked one with what has come of it."""
+    access_log = AccessLog(json_log.stream)
+    announced, chunked = make_request(), make_request()
+    announced.head.length, chunked.head.chunked, chunked.body = 700, True, b"seven b"
+    for request in (announced, chunked):
+        access_log.observe(request, 200, 0, 0.001)
+    assert access_log.metrics.collect()["http_server_request_body_size_bytes"]["series"][0][1] == [707, 2]
+
+
+def test_the_span_of_a_request_is_finished(json_log: Recorded, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one observer that the server calls ends the request's span too, also when its line is left out."""
+    finished: list[tuple[int, int, float]] = []
+
+    class Span:
+        def finish(self, status: int, body_bytes: int, duration_s: float) -> None:
+            finished.append((status, body_bytes, duration_s))
+
+    traced: Any = make_request()
+    monkeypatch.setitem(spans, traced, Span())
+    AccessLog(json_log.stream, errors_only=True).observe(traced, 204, 5, 0.25)
+    assert (finished, traced in spans, json_log.lines()) == ([(204, 5, 0.25)], False, [])
+
+
+def test_a_full_lane_is_turned_over(json_log: Recorded, make_request: MakeRequest) -> None:
+    """A busy loop does not collect lines for ever: once so many pieces wait, they are handed over."""
+    access_log, writer = AccessLog(json_log.stream), json_log.stream.writer
+    assert writer is not None
+    writer.is_awake = True  # the thread leaves the lane alone
+    waiting, requests = [], LANE_PIECES // 4  # a line has more than four pieces
+    for _ in range(requests):
+        access_log.observe(make_request(), 200, 0, 0.001)
+        waiting.append(len(writer.lane))
+    assert 0 < max(waiting) < LANE_PIECES
+    writer.is_awake = False
+    assert len(json_log.lines()) == requests
+
+
+def test_errors_only_in_a_terminal(console_log: Recorded, make_request: MakeRequest) -> None:
+    """What is left out of the log is counted all the same."""
+    access_log = AccessLog(console_log.stream, errors_only=True)
+    for status in (200, 404):
+        access_log.observe(make_request(), status, 0, 0.001)
+    assert access_log.metrics.total == 2
+    (line,) = console_log.text().splitlines()
+    assert "GET /products/42 404" in line

@@ -81,3 +81,12 @@ def test_a_flood_in_the_log(capfd: pytest.CaptureFixture[str], loggers: None) ->
     assert {line["of"] for line in told} == {"noisy", "noisier"}
     assert sum(line["left_out"] for line in told) + by_logger.count("noisier") + by_logger.count("noisy") == 101
     assert stream.collect()["fairlead_log_lines_left_out_total"]["series"][0][1] == sum(line["left_out"] for line in told)
+
+
+def test_only_what_was_left_out_is_told() -> None:
+    """At the end of a second a message that has kept to its limit is not mentioned."""
+    gate, _, told = _gate(2)
+    for message in ("calm", "noisy", "noisy", "noisy"):
+        gate.admits("a", message)
+    gate.settle()
+    assert told == [("a", "noisy", 1)]

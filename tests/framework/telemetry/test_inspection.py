@@ -61,3 +61,32 @@ async def test_a_dump_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process with very many tasks does not fill the control channel."""
     monkeypatch.setattr(inspection, "MAX_TEXT_BYTES", 100)
     assert len(dump()) < 200
+
+
+async def test_a_failure_is_an_answer() -> None:
+    """What the control channel asks for comes back as a text, or as the reason why there is none."""
+    problem, shown = await inspection.inspect(0)
+    assert (problem, "thread MainThread\n" in shown) == ("", True)
+    problem, shown = await inspection.inspect(61.0)
+    assert ("60 seconds" in problem, shown) == (True, "")
+
+
+async def test_a_deep_wait_is_shown_from_its_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that waits through very many frames shows the outermost ones, and ends the dump for nobody."""
+    monkeypatch.setattr(inspection, "MAX_FRAMES", 2)
+    waiting = asyncio.Event()
+
+    async def descend(depth: int) -> None:
+        if depth:
+            await descend(depth - 1)
+        else:
+            await waiting.wait()
+
+    task = asyncio.create_task(descend(5), name="deep")
+    await asyncio.sleep(0)
+    shown = dump()
+    waiting.set()
+    await task
+    assert "\ntask 'deep'" in shown
+    assert shown.count("await descend(depth - 1)") == 2
+    assert "await waiting.wait()" not in shown

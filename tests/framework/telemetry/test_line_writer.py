@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,42 @@ def test_the_lane_is_written_in_order_by_who_fills_it(pipe: Pipe) -> None:
     os.set_blocking(pipe.reader, False)
     assert os.read(pipe.reader, 100) == b"one line\ntwo\nthree\n"
     writer.close(10)
+
+
+def test_a_line_on_its_way_is_not_done(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`flush` in one thread never overlooks the lines that another one is just moving on from the lane."""
+    writer = LineWriter(pipe.writer)
+    add, seen = writer._add, []
+
+    def watch(block: bytes) -> None:
+        seen.append(writer._is_done)
+        add(block)
+
+    monkeypatch.setattr(writer, "_add", watch)
+    writer.lane.extend(("a line", "\n"))
+    assert writer.flush(10)
+    assert (seen, pipe.read()) == ([False], b"a line\n")
+
+
+def test_a_lane_is_gathered_by_one_at_a_time(pipe: Pipe) -> None:
+    """Whoever comes while another gathers goes on without waiting; the lines are the other's, or the next one's."""
+    writer = LineWriter(pipe.writer)
+    writer.lane.extend(("a line", "\n"))
+    with writer._gathering:
+        writer.turn_over()
+        assert writer.lane == ["a line", "\n"]
+    assert writer.flush(10)
+    assert pipe.read() == b"a line\n"
+
+
+def test_without_gathering_only_the_thread_writes(pipe: Pipe) -> None:
+    """Whoever turns the lane over leaves its lines to the thread, where nothing may be written at once."""
+    writer = LineWriter(pipe.writer, gather_s=0)
+    writer.lane.extend(("a line", "\n"))
+    writer.turn_over()
+    assert (writer.lane, select.select([pipe.reader], [], [], 0)[0]) == ([], [])
+    assert writer.flush(10)
+    assert pipe.read() == b"a line\n"
 
 
 def test_a_full_pipe_holds_up_nobody(pipe: Pipe) -> None:
@@ -232,6 +269,29 @@ def test_a_forked_child_writes_its_own_lines_only(pipe: Pipe, tmp_path: Path) ->
     done = subprocess.run([sys.executable, str(program)], stdout=pipe.writer, timeout=60, check=False)
     assert done.returncode == 0
     assert sorted(pipe.read().splitlines()) == [b"child", b"parent"]
+
+
+def test_a_fork_finds_an_empty_writer(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called in a forked child forgets the parent's lines; a writer that is gone by then is no obstacle."""
+    in_child: list[Callable[[], None]] = []
+    monkeypatch.setattr(os, "register_at_fork", lambda *, after_in_child: in_child.append(after_in_child))
+    writer = LineWriter(pipe.writer)
+    writer.lane.extend(("the parent's", "\n"))
+    (begin,) = in_child
+    begin()
+    assert writer.lane == []
+    del writer
+    begin()
+    assert pipe.read() == b""
+
+
+def test_a_platform_without_forks(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are written where there is nothing to be registered for."""
+    monkeypatch.delattr(os, "register_at_fork")
+    writer = LineWriter(pipe.writer)
+    writer.write(b"a line\n")
+    assert writer.flush(10)
+    assert pipe.read() == b"a line\n"
 
 
 @settings(deadline=None)

@@ -173,6 +173,19 @@ def test_structlog_is_not_touched_where_it_is_missing(capfd: pytest.CaptureFixtu
     assert [line["event"] for line in _lines(capfd.readouterr().out)] == ["plain"]
 
 
+@pytest.mark.parametrize(
+    ("config", "cause"),
+    [
+        ({"version": 2}, "Unsupported version"),
+        ({"version": 1, "handlers": {"out": {"class": "no.such.Handler"}}}, "No module named 'no'"),
+    ],
+)
+def test_a_refused_dict_configuration_says_why(config: dict[str, Any], cause: str) -> None:
+    """One clear line at start, with what lies behind it (K7)."""
+    with pytest.raises(ConfigurationError, match=f"the log configuration is refused: .*{cause}"):
+        configure(service="catalog", dict_config=config)
+
+
 def test_a_dict_configuration_replaces_everything(capfd: pytest.CaptureFixture[str]) -> None:
     """Handlers, formats and levels are those of the configuration, for structlog as well (T9)."""
     config = {

@@ -40,6 +40,17 @@ def test_requests_of_one_route_share_a_series(make_request: MakeRequest) -> None
     assert [value for _, value in sizes] == [[40, 4]]
 
 
+def test_received_bodies_are_counted(make_request: MakeRequest) -> None:
+    """A body counts with its announced length, a chunked one with what has come of it; `total` is the number of requests."""
+    observed = RequestMetrics()
+    announced, chunked = make_request(), make_request()
+    announced.head.length, chunked.head.chunked, chunked.body = 700, True, b"seven b"
+    for request in (announced, chunked, make_request()):
+        observed.observe(request, 200, 0, 0.001)
+    assert observed.collect()["http_server_request_body_size_bytes"]["series"][0][1] == [707, 3]
+    assert observed.total == 3
+
+
 def test_unknown_methods_share_one_label(make_request: MakeRequest) -> None:
     """A client can't open series by inventing methods: they are `_OTHER`, and nothing is kept for them."""
     observed = RequestMetrics()

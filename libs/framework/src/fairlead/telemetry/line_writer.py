@@ -125,8 +125,8 @@ class LineWriter:
                 count = len(lane)
                 if count:
                     block = "".join(lane[:count]).encode("utf-8", "backslashreplace")
-                    del lane[:count]
                     self._add(block)
+                    del lane[:count]  # now that it is pending: `flush` finds it in one place or the other at any moment
             finally:
                 self._gathering.release()
 
@@ -177,7 +177,8 @@ class LineWriter:
 
     @property
     def _is_done(self) -> bool:
-        return not (self.lane or self._pending or self._taken or self._writing.locked())
+        # In the order in which lines go on: what has left one place by now is found in the next one.
+        return not (self.lane or self._pending or self._writing.locked() or self._taken)
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Flush, then take nothing more. The descriptor stays open: it was not opened here."""
