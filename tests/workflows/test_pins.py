@@ -34,4 +34,4 @@ def test_least_privilege(file: Path) -> None:
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
         assert job["permissions"], name
-        assert job["timeout-minutes"] <= 100, name
+        assert job["timeout-minutes"] <= 120, name
