@@ -100,6 +100,25 @@ async def test_sending_over_a_lost_connection(service: Service) -> None:
         assert client.connections == 2
 
 
+async def test_two_tasks_that_lose_one_connection(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever notices the loss second uses the connection that the first one has opened."""
+    service.script = [(1012, "retry in 1 ms")]
+    async with quick(service) as client:
+        lost = client._ws
+        assert lost is not None
+        await lost.wait_closed()
+        send, both = lost.send, asyncio.Barrier(2)
+
+        async def send_together(*arguments: Any, **options: Any) -> None:
+            await both.wait()
+            await send(*arguments, **options)
+
+        monkeypatch.setattr(lost, "send", send_together)
+        await asyncio.gather(client.send("one"), client.send("two"))
+        assert {await service.heard.get(), await service.heard.get()} == {"one", "two"}
+        assert client.connections == 2
+
+
 async def test_an_orderly_end(service: Service) -> None:
     """1000 ends the iteration."""
     service.script = [(1000, "")]

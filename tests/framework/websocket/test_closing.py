@@ -154,6 +154,23 @@ async def test_fail_while_closing(wire: MakeWire) -> None:
     assert peer.transport.has_eof
 
 
+async def test_failing_twice(wire: MakeWire) -> None:
+    """A connection fails once: the first code stands, and no second frame follows it."""
+    peer = wire()
+    peer.ws.fail(1011, "broken")
+    peer.ws.fail(1002, "again")
+    assert peer.sent_close == (1011, "broken")
+    assert peer.ws.close_code == 1011
+
+
+async def test_two_broken_rules_in_one_read(wire: MakeWire) -> None:
+    """What the general path finds wrong after it has failed the connection changes nothing."""
+    general = wire().ws._general_path()
+    general.fail(1002, "first")
+    general.fail(1009, "second")
+    assert (general.sent_close, general.is_over) == ((1002, "first"), True)
+
+
 async def test_connection_lost_twice(wire: MakeWire) -> None:
     """A connection ends once; the second notice changes nothing."""
     peer = wire()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from typing import Any
 
 import msgspec
 import pytest
 
+from fairlead.websocket import frames
 from fairlead.websocket.frames import BINARY, PING, TEXT, close_reason, control_frame, encode_message, frame
 
 from .conftest import server_frames
@@ -82,3 +85,16 @@ def test_control_frames_are_short() -> None:
 def test_reason_is_cut_between_characters(given: str, expected: str) -> None:
     """RFC 6455 §5.5.1: the reason of a close frame has 123 bytes, and is UTF-8 to its last one."""
     assert expected == close_reason(given)
+
+
+def test_a_platform_without_the_c_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the library comes without its C extension, its own Python unmasks the same way."""
+    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+    assert frames.__file__ is not None
+    spec = importlib.util.spec_from_file_location("frames_without_speedups", frames.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.apply_mask is not frames.apply_mask
+    assert module.apply_mask(b"hello", b"\x01\x02\x03\x04") == frames.apply_mask(b"hello", b"\x01\x02\x03\x04")

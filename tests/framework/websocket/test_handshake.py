@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
-from fairlead.errors import FairleadException
+from fairlead.errors import FairleadException, Forbidden
 from fairlead.http.head import Head
 from fairlead.request import Request
 from fairlead.websocket import Accepted, handshake_response, is_upgrade, negotiate
+from fairlead.websocket.handshake import admit
 
 from .conftest import Exchange
 
@@ -144,6 +145,15 @@ def test_origins_can_be_listed() -> None:
     negotiate(partner, origins=["https://partner.example/"])
     negotiate(request_with({"Origin": "https://anyone.example"}), origins=["*"])
     assert refusal(request_with({"Origin": "null"}), origins=["*", "null"]).status_code == 403
+
+
+def test_who_leaves_http_to_somebody_else() -> None:
+    """Behind an ASGI server the origin is checked and the subprotocol chosen all the same; the rest was its business."""
+    request = request_with({"Sec-WebSocket-Key": None, "Sec-WebSocket-Protocol": "soap, chat", "Origin": "http://shop.example"})
+    accepted = admit(request, subprotocols=["chat"])
+    assert (accepted.subprotocol, accepted.extensions) == ("chat", ())
+    with pytest.raises(Forbidden):
+        admit(request_with({"Origin": "https://evil.example"}))
 
 
 def test_two_origins_are_malformed() -> None:

@@ -152,6 +152,19 @@ async def test_ping_waits_for_its_pong(wire: MakeWire) -> None:
     assert not third.done()
 
 
+async def test_a_ping_that_nobody_waits_for_any_more(wire: MakeWire) -> None:
+    """Giving up on a ping disturbs neither its pong, which answers the earlier ones too, nor the end of the connection."""
+    peer = wire()
+    earlier, given_up, unanswered = await peer.ws.ping(b"1"), await peer.ws.ping(b"2"), await peer.ws.ping(b"3")
+    given_up.cancel()
+    unanswered.cancel()
+    peer.feed(client_frame(PONG, b"2"))
+    assert await earlier == peer.ws.latency_s
+    peer.hang_up()
+    await peer.ws.wait_closed()
+    assert peer.stats.closed == {1006: 1}
+
+
 async def test_ping_of_a_closed_websocket(wire: MakeWire) -> None:
     """W4: whoever waits for a pong learns of the end; a ping that nobody waits for leaves no noise."""
     peer = wire()
@@ -210,3 +223,31 @@ async def test_collected_answers_leave_when_the_handler_waits(wire: MakeWire) ->
     await asyncio.sleep(0)
     assert peer.sent == [(TEXT | FIN, b"a")]
     waiting.cancel()
+
+
+async def test_collected_answers_leave_when_the_iteration_waits(wire: MakeWire) -> None:
+    """The same for a handler that iterates: what it has sent does not wait with it for the next message."""
+    peer = wire()
+    taken: list[str] = []
+
+    async def answer_the_first() -> None:
+        async for message in peer.ws:
+            taken.append(message)
+            if len(taken) == 1:
+                await peer.ws.send(message)
+
+    peer.feed(text("a") + text("b"))
+    handler = asyncio.create_task(answer_the_first())
+    await asyncio.sleep(0)
+    assert (taken, peer.sent) == (["a", "b"], [(TEXT | FIN, b"a")])
+    handler.cancel()
+
+
+async def test_collected_answers_to_a_peer_that_has_gone(wire: MakeWire) -> None:
+    """What was held back when the connection broke goes nowhere, and nothing is written to the dying transport."""
+    peer = wire()
+    peer.feed(text("a") + text("b"))
+    await peer.ws.send(await peer.ws.recv())
+    peer.hang_up()
+    await turns()
+    assert (peer.sent, peer.ws.outbox.frames) == ([], [])

@@ -91,15 +91,17 @@ class _Watch:
     """Cancels the running task when it outlives its connection for too long."""
 
     def __init__(self, ws: Websocket) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # a handler is always run in one
         self._ws = ws
-        self._task = asyncio.current_task()
+        self._task = task
         self._timer: asyncio.TimerHandle | None = None
         self._has_cancelled = False
         ws.finished.add_done_callback(self._on_lost)
 
     def has_cancelled(self) -> bool:
         """Whether the cancellation that has just arrived is ours alone."""
-        return self._has_cancelled and self._task is not None and self._task.uncancel() == 0
+        return self._has_cancelled and self._task.uncancel() == 0
 
     def end(self) -> None:
         self._ws.finished.remove_done_callback(self._on_lost)
@@ -110,6 +112,5 @@ class _Watch:
         self._timer = asyncio.get_running_loop().call_later(self._ws.close_timeout_s, self._cancel)
 
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._has_cancelled = True
-            self._task.cancel("the websocket's connection is gone")
+        self._has_cancelled = True
+        self._task.cancel("the websocket's connection is gone")

@@ -239,7 +239,9 @@ class GeneralPath:
             return None
         if self._bytes is not None:
             self._bytes += data
-        elif self._text is not None and self._decoder is not None:
+        else:
+            assert self._text is not None  # a continuation without a beginning was refused before
+            assert self._decoder is not None
             self._text.write(self._decoder.decode(data, fin))
         return self._end() if fin else None
 

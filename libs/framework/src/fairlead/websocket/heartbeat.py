@@ -50,15 +50,14 @@ class Heartbeat:
         """
         if not self._waiting or payload not in self._waiting:
             return None
-        for earlier in list(self._waiting):
+        under_way = list(self._waiting)
+        for earlier in under_way[: under_way.index(payload) + 1]:
             waiter, sent_at = self._waiting.pop(earlier)
             self.latency_s = now - sent_at
             if not waiter.done():
                 waiter.set_result(self.latency_s)
             if earlier == self._regular:
                 self._regular = None
-            if earlier == payload:
-                break
         return self.latency_s
 
     def is_due(self, now: float) -> bool:

@@ -235,7 +235,7 @@ class Inbox:
                 need = stop - at
                 if end <= start:
                     need = start + 1 - at  # for the first byte of the payload to be checked
-                elif not sink.is_deaf:
+                else:
                     self._check_part(first, start)
                 break
             self._prefix = None

@@ -101,11 +101,10 @@ class Outbox:
                 self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the transport has room, or the outbox is released."""
-        if self.is_paused:
-            if self._drained is None:
-                self._drained = self._loop.create_future()
-            await asyncio.shield(self._drained)  # shared: cancelling one sender must not wake the others
+        """While it `is_paused`: wait until the transport has room, or the outbox is released."""
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+        await asyncio.shield(self._drained)  # shared: cancelling one sender must not wake the others
 
     def resume(self) -> None:
         """The transport has room again."""
