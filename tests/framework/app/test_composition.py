@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from fairlead import App, HTTPResponse, Request, text
+from fairlead import App, Body, HTTPResponse, Request, text
 from fairlead.composition import compose
 from fairlead.errors import Forbidden, WebsocketClosed
 from fairlead.routing import Route
 from fairlead.testing import AsyncTestClient
+from fairlead.uploads import Spool
 
 LIMIT = {"max_body_bytes": 1000}
 
@@ -191,3 +192,40 @@ async def test_a_stream_is_not_replaced() -> None:
     async with AsyncTestClient(app) as client:
         response = await client.get("/")
     assert (response.text, response.headers["seen"]) == ("streamed", "yes")
+
+
+def test_body_that_is_streamed_and_asked_for() -> None:
+    """A route that streams its body can't have it given whole as well: the start says so, with the route's name."""
+    app = App("both")
+
+    @app.post("/", stream=True, name="upload")
+    async def upload(request: Request, body: Body[dict[str, int]]) -> None: ...
+
+    with pytest.raises(TypeError, match=r"both\.upload streams its body"):
+        app.finalise()
+
+
+async def test_files_of_a_form_end_with_their_request() -> None:
+    """What a form's files were kept in is let go of when the handler is through, however it ends."""
+    app = App("files")
+    spools: list[Spool | None] = []
+
+    @app.post("/<kind>", stream=True)
+    async def upload(request: Request, kind: str) -> HTTPResponse:
+        if kind != "unread":
+            await request.receive_form()
+        spools.append(request.spool)
+        if kind == "fails":
+            raise Forbidden("no")
+        return text("taken")
+
+    files = {"file": ("a.txt", b"x" * 10)}
+    async with AsyncTestClient(app) as client:
+        statuses = [(await client.post(f"/{kind}", files=files)).status_code for kind in ("read", "fails", "unread")]
+    assert statuses == [200, 403, 200]
+    *closed, none = spools
+    assert none is None
+    for spool in closed:
+        assert spool is not None
+        with pytest.raises(ValueError, match="is gone with its request"):
+            spool.read(0, 1)

@@ -13,6 +13,7 @@ from fairlead.errors import MethodNotAllowed, NotFound
 from fairlead.http.head import Head
 from fairlead.request import Request
 from fairlead.routing import Route, RouteExists, Router
+from fairlead.routing.pattern import begins_with
 from fairlead.testing import AsyncTestClient
 
 
@@ -252,3 +253,19 @@ async def test_types_from_annotations() -> None:
         assert (await client.get("/typed/7")).text == "int"
         assert (await client.get("/typed/seven")).status_code == 404
         assert (await client.get("/unreadable/7")).text == "str"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/shops/7", True),
+        ("/shops/7/items/1", True),
+        ("/shops", False),
+        ("/shops/x/items", False),
+        ("/markets/7", False),
+    ],
+)
+def test_prefixes(path: str, expected: bool) -> None:
+    """A path is below a prefix when each of its segments fits, those of parameters by their types."""
+    prefix = Router().parse("/shops/<shop:int>")
+    assert begins_with([segment.encode() for segment in path.split("/")[1:]], prefix) is expected

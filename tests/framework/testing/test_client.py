@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+import fairlead.testing
 from fairlead import App, HTTPResponse, Request, json, text
 from fairlead.errors import Forbidden, WebsocketClosed
 from fairlead.testing import AsyncTestClient, HandshakeRefused, SanicStyleClient, TestClient
@@ -150,6 +151,116 @@ async def test_no_tls_over_a_socket(app: App[Any, Any]) -> None:
     async with AsyncTestClient(app, live=True) as client:
         with pytest.raises(httpx.ConnectError, match="no TLS"):
             await client.get("https://testserver/")
+
+
+@LIVE
+async def test_connections_that_break(app: App[Any, Any], live: bool) -> None:
+    """A server that cuts the connection in the middle of either body raises one of httpx's errors of transport."""
+
+    @app.get("/cut")
+    async def cut(request: Request[Any, Any]) -> None:
+        response = await request.respond()
+        await response.send(b"part")
+        raise RuntimeError("on purpose")
+
+    is_cut = asyncio.Event()
+
+    @app.post("/cut-upload", stream=True)
+    async def cut_upload(request: Request[Any, Any]) -> None:
+        assert request.stream is not None
+        await request.stream.read()
+        request.exchange.abort()
+        is_cut.set()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"first"
+        await is_cut.wait()
+        for _ in range(1000):
+            yield b"x" * 1000
+            await asyncio.sleep(0)
+
+    async with AsyncTestClient(app, live=live) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("/cut")
+        with pytest.raises(httpx.TransportError):
+            await client.post("/cut-upload", content=parts())
+
+
+@LIVE
+async def test_uploads_that_nobody_reads(app: App[Any, Any], live: bool) -> None:
+    """A handler that takes nothing of a long body raises httpx's WriteTimeout."""
+
+    @app.post("/unread", stream=True)
+    async def unread(request: Request[Any, Any]) -> None:
+        await asyncio.Event().wait()
+
+    app.config.REQUEST_MAX_SIZE = 1 << 30
+
+    async def parts() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+
+    async with AsyncTestClient(app, live=live) as client:
+        with pytest.raises(httpx.WriteTimeout):
+            await client.post("/unread", content=parts(), timeout=httpx.Timeout(None, write=0.05))
+
+
+@LIVE
+async def test_streams_of_events(app: App[Any, Any], live: bool) -> None:
+    """Events are read one by one, a stream is resumed by the id that was seen last; what is no stream of events is refused."""
+
+    @app.get("/events")
+    async def events(request: Request[Any, Any]) -> None:
+        async with request.sse() as stream:
+            first = int(stream.last_event_id or 0) + 1
+            for number in (first, first + 1):
+                await stream.send({"number": number}, id=str(number))
+
+    async with AsyncTestClient(app, live=live) as client:
+        async with client.sse("/events") as reader:
+            assert await reader.next_json() == {"number": 1}
+            assert reader.last_event_id == "1"
+            assert [event.id async for event in reader] == ["2"]
+            with pytest.raises(EOFError):
+                await reader.next()
+        async with client.sse("/events", last_event_id="2") as reader:
+            assert (await reader.next()).id == "3"
+        with pytest.raises(AssertionError, match="no stream of events: text/plain"):
+            async with client.sse("/"):
+                raise RuntimeError("unreachable")
+        with pytest.raises(httpx.HTTPStatusError, match="404"):
+            async with client.sse("/nowhere"):
+                raise RuntimeError("unreachable")
+
+
+async def test_server_that_runs_already(app: App[Any, Any]) -> None:
+    """An application is started once at a time; the second start is refused, and the first one serves on."""
+    async with AsyncTestClient(app) as client:
+        with pytest.raises(RuntimeError, match="runs already"):
+            await client.server.__aenter__()
+        assert (await client.get("/")).status_code == 200
+    assert app.ctx.events.count("before_server_start") == 1
+
+
+async def test_observer_of_the_application(app: App[Any, Any]) -> None:
+    """Who observes the application's responses does so in a test as well, and after it."""
+    seen: list[tuple[str, int]] = []
+
+    def observe(request: Request[Any, Any], status: int, body_bytes: int, duration_s: float) -> None:
+        seen.append((request.path, status))
+
+    app.finalise().observer = observe
+    async with AsyncTestClient(app) as client:
+        await client.get("/")
+    assert seen == [("/", 200)]
+    assert app.dispatcher.observer is observe
+
+
+def test_names_of_the_package() -> None:
+    """Every public name is there when asked for; another one is an AttributeError that names it."""
+    assert [name for name in fairlead.testing.__all__ if not hasattr(fairlead.testing, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = fairlead.testing.Nothing
 
 
 @LIVE

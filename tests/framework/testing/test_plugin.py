@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -404,6 +406,101 @@ def test_other_plugins_keep_their_tests(project: pytest.Pytester) -> None:
         """,
     )
     result.assert_outcomes(passed=2)
+
+
+def test_foreign_modes_leave_async_tests_alone(project: pytest.Pytester) -> None:
+    """Where another plugin takes all async tests, none is ours: with that plugin gone, each fails as pytest says."""
+    project.makeconftest("def pytest_addoption(parser): parser.addini('asyncio_mode', 'of another plugin')")
+    project.makeini("[pytest]\nasyncio_mode = auto\n")
+    result = run(project, "async def test_theirs(): pass")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*async def functions are not natively supported*"])
+
+
+def test_no_deadline_for_those_who_read(project: pytest.Pytester) -> None:
+    """With `--pdb`, and from the moment in which a debugger is entered, a test may take as long as it likes."""
+    code = """
+        import asyncio, time
+        import pytest
+
+        @pytest.mark.deadline(0.1)
+        async def test_async():
+            {entry}
+            await asyncio.sleep(0.3)
+
+        @pytest.mark.deadline(0.1)
+        def test_sync():
+            {entry}
+            time.sleep(0.3)
+        """
+    run_alone(project, code.format(entry="pass"), "--pdb").assert_outcomes(passed=2)
+    file = project.makepyfile(test_read=code.format(entry="breakpoint()"))
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", file)
+    project.run(*command, stdin=b"continue\ncontinue\n").assert_outcomes(passed=2)
+
+
+def test_without_standard_error(project: pytest.Pytester) -> None:
+    """A process that has none, as under pythonw, goes without the last resort; its tests run, and end at their deadlines."""
+    project.makeconftest("import sys; sys.__stderr__ = None")
+    result = run_alone(
+        project,
+        """
+        import asyncio
+        import pytest
+
+        async def test_passes():
+            pass
+
+        @pytest.mark.deadline(0.1)
+        async def test_hangs():
+            await asyncio.Event().wait()
+        """,
+        "-p",
+        "no:faulthandler",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "anyio"])
+def test_foreign_markers_leave_a_test_alone(project: pytest.Pytester, kind: str) -> None:
+    """A test that is marked for another plugin is not ours, even where that plugin is missing."""
+    project.makeini(f"[pytest]\nmarkers = {kind}: of another plugin\n")
+    result = run(
+        project,
+        f"""
+        import pytest
+
+        @pytest.mark.{kind}
+        async def test_theirs():
+            pass
+
+        async def test_ours():
+            pass
+        """,
+        "-p",
+        "no:anyio",
+    )
+    result.assert_outcomes(failed=1, passed=1)
+
+
+def test_fixture_that_yields_twice(project: pytest.Pytester) -> None:
+    """As with pytest's own fixtures it is an error, in the teardown."""
+    result = run(
+        project,
+        """
+        import pytest
+
+        @pytest.fixture
+        async def stuttering():
+            yield 1
+            yield 2
+
+        async def test_it(stuttering):
+            assert stuttering == 1
+        """,
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*async fixture 'stuttering' yields more than once*"])
 
 
 def test_strict_mode_takes_only_marked_tests(project: pytest.Pytester) -> None:

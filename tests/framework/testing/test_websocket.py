@@ -130,3 +130,38 @@ async def test_before_it_is_connected() -> None:
     await client.write(b"x")
     client.abort()
     assert client.compression is None
+
+
+async def test_pings_that_nobody_waits_for_any_more() -> None:
+    """A ping that was given up disturbs neither the pong of the next one nor the end of the connection."""
+    client, server = join()
+    await client.open()
+
+    async def give_up() -> None:
+        ping = asyncio.create_task(client.ping(b"early"))
+        await asyncio.sleep(0)
+        ping.cancel()
+        await asyncio.wait([ping])
+
+    await give_up()
+    ping = asyncio.create_task(client.ping(b"late"))
+    await asyncio.sleep(0)
+    server.transport.write(frame(0x8A, b"late"))
+    await ping
+    await give_up()
+    server.transport.abort()
+    await client.wait_closed()
+    assert client.close_code == 1006
+
+
+async def test_stalled_client() -> None:
+    """What arrives while the client reads nothing is there when it reads on."""
+    client, server = join()
+    await client.open()
+    client.pause_reading()
+    server.transport.write(frame(0x81, b"later"))
+    with pytest.raises(TimeoutError):
+        await client.recv(timeout=0.01)
+    client.resume_reading()
+    assert await client.recv() == "later"
+    client.abort()

@@ -89,3 +89,14 @@ async def test_a_server_that_is_really_away() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
         assert await ended(reader)
         writer.close()
+
+
+async def test_cut_twice(echo: str) -> None:
+    """A wire that is cut already stays cut, and is mended by one mend."""
+    async with Wire(echo) as wire:
+        await wire.cut()
+        await wire.cut()
+        with pytest.raises(ConnectionRefusedError):
+            await say(wire, b"hello")
+        await wire.mend()
+        assert await say(wire, b"hello") == b"hello"

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from abc import ABC, abstractmethod
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class State(enum.Enum):
 IDLE, HEAD, BODY, HANDLING, HELD, UPGRADED, LINGERING, CLOSING = State
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.Protocol, ABC):
     """One accepted connection and what is being written to it."""
 
     __slots__ = (
@@ -148,9 +149,9 @@ class Link(asyncio.Protocol):
 
     # Ending
 
+    @abstractmethod
     def settle(self) -> None:
         """What the new state asks for, now that everything is written."""
-        raise NotImplementedError
 
     def refuse(self, exc: FairleadException) -> None:
         """Answer what never became a request, and end the connection."""

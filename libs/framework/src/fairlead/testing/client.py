@@ -157,8 +157,8 @@ class TestClient(httpx.Client):
         try:
             yield SyncWebsocket(ws, runner)
         except BaseException as error:
-            if not runner.call(opening.__aexit__(type(error), error, error.__traceback__)):
-                raise
+            runner.call(opening.__aexit__(type(error), error, error.__traceback__))
+            raise
         else:
             runner.call(opening.__aexit__(None, None, None))
 
@@ -239,9 +239,8 @@ class _Bridge(httpx.BaseTransport):
             self._end()
 
     def _end(self) -> None:
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.close()
+        runner, self._runner = self.runner, None
+        runner.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         content = _AsyncContent(request.stream)

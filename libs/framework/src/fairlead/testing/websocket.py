@@ -197,9 +197,8 @@ class WebsocketClient(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        if not self._protocol.reader.eof:
-            self._protocol.receive_data(data)
-            self._take()
+        self._protocol.receive_data(data)
+        self._take()
 
     def eof_received(self) -> None:
         self._protocol.receive_eof()
@@ -219,7 +218,8 @@ class WebsocketClient(asyncio.Protocol):
             if isinstance(event, Response):
                 headers = list(event.headers.raw_items())
                 self.response = httpx.Response(event.status_code, headers=headers, content=bytes(event.body or b""))
-            elif isinstance(event, Frame):
+            else:
+                assert isinstance(event, Frame)  # a client receives no requests
                 self._take_frame(event)
         self._changed.set()
 
@@ -239,8 +239,7 @@ class WebsocketClient(asyncio.Protocol):
                 self._messages.append(whole.decode() if self._is_text else whole)
 
     def _flush(self) -> None:
-        if self._transport is None:
-            return
+        assert self._transport is not None  # nothing is sent before it is connected
         for data in self._protocol.data_to_send():
             if data:
                 self._transport.write(data)
