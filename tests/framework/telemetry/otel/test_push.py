@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -78,3 +79,24 @@ async def test_an_exporter_that_is_not_installed() -> None:
     grpc = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     with pytest.raises(ConfigurationError, match="otlp_proto_grpc"):
         OpenTelemetry("shop", environ=grpc).begin(lambda *_: None)
+
+
+async def test_numbers_are_pushed_every_so_often() -> None:
+    """Once in each interval, without anybody asking; a push that was never begun has its end all the same."""
+    loop, third = asyncio.get_running_loop(), asyncio.Event()
+
+    class Counting(Exporter):
+        def export(self, data: Any) -> MetricExportResult:
+            if len(self.pushed) == 2:
+                loop.call_soon_threadsafe(third.set)
+            self.pushed.append(data)
+            return MetricExportResult.SUCCESS
+
+    often: Any = Counting()
+    push = MetricsPush(often, Resource.create({}), {"OTEL_METRIC_EXPORT_INTERVAL": "1"})
+    push.begin()
+    await third.wait()
+    await push.end()
+    never: Any = Counting()
+    await MetricsPush(never, Resource.create({}), {}).end()
+    assert (often.is_shut, never.is_shut, len(never.pushed)) == (True, True, 1)

@@ -1,0 +1,95 @@
+"""fairlead.telemetry.otel.sdk: the standard variables turn traces and metrics on, and the end hands the last ones over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry import trace
+from opentelemetry.util._once import Once
+
+from fairlead import App, text
+from fairlead.telemetry import tracing
+from fairlead.telemetry.instruments import registry
+from fairlead.telemetry.metrics import RequestMetrics
+from fairlead.telemetry.observer import compose
+from fairlead.telemetry.otel.sdk import OpenTelemetry
+from fairlead.testing import AsyncTestClient
+from fairlead.testing.otlp import OtlpReceiver
+
+LEVEL = registry.gauge("tests_sdk_level", "A number to be pushed.")
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpReceiver]:
+    """A collector, named in the environment, and a process that has no tracer yet."""
+    with OtlpReceiver() as receiver:
+        for name, value in receiver.environ().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+        yield receiver
+
+
+async def _serve_one(notes: list[Any]) -> None:
+    """As a worker does: begin, serve, end."""
+    send = httpx.AsyncHTTPTransport.handle_async_request
+    telemetry = OpenTelemetry("shop", version="1.2")
+    telemetry.begin(lambda *note: notes.append(note))
+    assert httpx.AsyncHTTPTransport.handle_async_request is not send
+    app: App[Any, Any] = App("observed")
+    app.add_route(lambda request: text("seen"), "/", name="one")
+    dispatcher = app.finalise()
+    dispatcher.tracer, dispatcher.observer = telemetry.engine, compose(RequestMetrics())
+    async with AsyncTestClient(app) as client:
+        assert (await client.get("/")).text == "seen"
+    await telemetry.end(10)
+    assert httpx.AsyncHTTPTransport.handle_async_request is send
+
+
+async def test_from_the_variables_to_the_collector(receiver: OtlpReceiver) -> None:
+    """K10: with an endpoint alone, spans and metrics arrive under the application's name; the clients are as before at the end."""
+    LEVEL.set(3)
+    notes: list[Any] = []
+    await asyncio.create_task(_serve_one(notes))  # the context that is set there ends with it
+    (span,) = [span for span in receiver.spans if span.name == "GET /"]
+    assert (span.resource["service.name"], span.resource["service.version"]) == ("shop", "1.2")
+    assert [(note[1], note[3].trace_id) for note in notes] == [(200, span.trace_id)]
+    assert {one.value for one in receiver.metrics if one.name == "tests_sdk_level"} == {3}
+    assert tracing.current_traceparent() == ""
+
+
+@pytest.mark.parametrize(("off", "on"), [("TRACES", "metrics"), ("METRICS", "spans")])
+async def test_one_signal_alone(receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch, off: str, on: str) -> None:
+    """`none` turns one of them off, and leaves the other as it is."""
+    monkeypatch.setenv(f"OTEL_{off}_EXPORTER", "none")
+    monkeypatch.setattr("fairlead.telemetry.otel.sdk.CLIENTS", {"a_library_that_is_not_loaded": "Nobody"})
+
+    async def begin_and_end() -> None:
+        telemetry = OpenTelemetry("shop")
+        telemetry.begin(lambda *note: None)
+        assert (telemetry.engine is None) == (off == "TRACES")
+        if off == "METRICS":
+            with trace.get_tracer("own").start_as_current_span("by hand"):
+                pass
+        await telemetry.end(10)
+
+    LEVEL.set(4)
+    await asyncio.create_task(begin_and_end())
+    assert [name for name in ("metrics", "spans") if getattr(receiver, name)] == [on]
+
+
+async def test_the_end_waits_no_longer_than_it_may(receiver: OtlpReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    """What could not be handed over in time costs a warning, and not the stop of the worker (K2)."""
+
+    async def begin_and_end() -> None:
+        telemetry = OpenTelemetry("shop")
+        telemetry.begin(lambda *note: None)
+        await telemetry.end(0)
+
+    await asyncio.create_task(begin_and_end())
+    assert "traces or metrics could not be handed over in time" in [record.message for record in caplog.records]
