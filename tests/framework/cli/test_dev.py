@@ -117,3 +117,16 @@ async def test_only_sources_count(watched: Path, caplog: pytest.LogCaptureFixtur
     assert first.result() == {str(watched / "page.html")}
     assert not [record for record in caplog.records if record.name.startswith("watchfiles")]
     await seen.aclose()
+
+
+async def test_looks_that_find_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library files are looked at again and again; a look that finds them as they were makes nobody reload."""
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    monkeypatch.setattr("fairlead.cli.dev.LOOK_S", 0.001)
+    seen = changes([tmp_path])
+    first = asyncio.ensure_future(anext(seen))
+    await asyncio.wait([first], timeout=0.05)
+    assert not first.done()
+    (tmp_path / "page.html").touch()
+    assert await first == {str(tmp_path / "page.html")}
+    await seen.aclose()

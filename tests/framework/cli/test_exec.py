@@ -38,6 +38,11 @@ def fails():
     raise RuntimeError("on purpose")
 
 
+@app.command
+def tidy():
+    """Say nothing."""
+
+
 @app.get("/items")
 async def items(request):
     return json(request.app.ctx.store)
@@ -59,6 +64,12 @@ def test_a_command_runs_between_the_listeners(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "closed\n3\n"
 
 
+def test_a_command_that_returns_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing of it is printed, not even an empty line."""
+    assert main(["exec", "shop_of_commands:app", "tidy"]) == 0
+    assert capsys.readouterr().out == "closed\n"
+
+
 def test_the_target_may_come_from_the_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As in an image, whose service is known."""
     monkeypatch.setenv("FAIRLEAD_TARGET", "shop_of_commands:app")
@@ -69,7 +80,7 @@ def test_the_target_may_come_from_the_environment(capsys: pytest.CaptureFixture[
 def test_listing(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a command: all of them."""
     assert main(["exec", "shop_of_commands:app"]) == 0
-    assert capsys.readouterr().out == "count [--least=0]  Count the items.\nfails\n"
+    assert capsys.readouterr().out == "count [--least=0]  Count the items.\nfails\ntidy  Say nothing.\n"
     assert main(["exec", "shop_of_commands:bare"]) == 0
     assert capsys.readouterr().out == "bare has no commands\n"
 
@@ -77,7 +88,7 @@ def test_listing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_failures(capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong input is one line and 2; what a command raises comes through, and what was opened is closed."""
     assert main(["exec", "shop_of_commands:app", "cuont"]) == 2
-    assert "fairlead: shop has no command 'cuont'; there are: count, fails\n" in capsys.readouterr().err
+    assert "fairlead: shop has no command 'cuont'; there are: count, fails, tidy\n" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="on purpose"):
         main(["exec", "shop_of_commands:app", "fails"])
     assert capsys.readouterr().out == "closed\n"

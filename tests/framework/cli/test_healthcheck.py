@@ -118,10 +118,11 @@ def test_a_socket_that_nobody_answers_at(
 
 
 def test_address_and_port_come_from_the_environment(
-    management: Answer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    management: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """K8: a service that listens on every address is reached on the loopback."""
     port = management(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # the user's may hold the socket of a service that had this port
     monkeypatch.setenv("FAIRLEAD_MANAGEMENT_HOST", "0.0.0.0")
     monkeypatch.setenv("FAIRLEAD_MANAGEMENT_PORT", str(port))
     assert main(["healthcheck"]) == 0

@@ -16,10 +16,10 @@ import argparse
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairlead.workers.signals import STOP_SIGNALS, SignalInbox
 
@@ -83,15 +83,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-async def changes(folders: list[Path]) -> AsyncIterator[set[str]]:
+def changes(folders: list[Path]) -> AsyncGenerator[set[str], None]:
     """The source files that have changed, come or gone, each time that some have."""
     try:
         from watchfiles import awatch
     except ImportError:
-        async for changed in _polled(folders):
-            yield changed
-        return
+        return _polled(folders)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # debug mode would show every five seconds that nothing changed
+    return _told(awatch, folders)
+
+
+async def _told(awatch: Callable[..., AsyncIterator[Any]], folders: list[Path]) -> AsyncGenerator[set[str], None]:
     tops = [folder.resolve() for folder in folders]
     async for events in awatch(*tops, watch_filter=lambda _, path: _is_source_below(tops, path)):
         yield {path for _, path in events}
@@ -104,7 +106,7 @@ async def _reload_on_changes(operator: Operator, folders: list[Path]) -> None:
         await operator.reload(f"changed: {shown}")
 
 
-async def _polled(folders: list[Path]) -> AsyncIterator[set[str]]:
+async def _polled(folders: list[Path]) -> AsyncGenerator[set[str], None]:
     before = dict(_times(folders))
     while True:
         await asyncio.sleep(LOOK_S)
