@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from fairlead import outbox
+from fairlead import App, outbox, postgres, redis
 from fairlead.outbox import Relay, schema
 from fairlead.postgres import Database
 from fairlead.telemetry.metrics import registry
+from fairlead.testing import AsyncTestClient
 from fairlead.testing.wire import Wire
 
 from .conftest import POLL_S, Outbox, Start, Stream, until
@@ -373,3 +374,18 @@ class TestOutages:
         assert await client.xlen(wrong) == 1
         assert len(await stream.entries()) == 1
         await client.delete(wrong)
+
+
+class TestAttaching:
+    async def test_a_relay_runs_in_each_worker_of_an_app(
+        self, postgres_url: str, redis_url: str, box: Outbox, stream: Stream
+    ) -> None:
+        """From the app's start what is committed goes out; its shutdown ends the relay before what it uses is closed."""
+        app: App[Any, Any] = App("publishing")
+        database, redis_client = postgres.attach(app, postgres_url), redis.attach(app, redis_url)
+        relay = outbox.attach(app, database, redis_client)
+        async with AsyncTestClient(app):
+            await box.write(n=1)
+            await stream.until(1)
+            assert relay.is_leading
+        assert not relay.is_leading

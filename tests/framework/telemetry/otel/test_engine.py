@@ -12,6 +12,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import SpanKind
 
 from fairlead import App, Request, json
@@ -101,6 +102,81 @@ async def test_a_sampler_of_ones_own_is_asked(trace: Trace) -> None:
         assert (await client.get("/", headers={"traceparent": PARENT})).json() is True
         assert (await client.get("/", headers={"traceparent": f"{PARENT[:-2]}00"})).json() is False
     assert [span.parent is not None for span in traces.finished] == [False, True]
+
+
+async def test_a_sampler_of_ones_own_that_says_no(trace: Trace) -> None:
+    """A stream and a websocket whose caller is not sampled work as without tracing, and leave no span."""
+    traces = trace(OTEL_TRACES_SAMPLER="one_of_our_own")
+    app: App[Any, Any] = App("own")
+    headers = {"traceparent": f"{PARENT[:-2]}00"}
+
+    @app.get("/pieces")
+    async def pieces(request: Request[Any, Any]) -> None:
+        stream = await request.respond(content_type="text/plain")
+        await stream.send(b"one, ")
+        await stream.send(b"two")
+
+    @app.websocket("/echo")
+    async def echo(request: Request[Any, Any], ws: Any) -> None:
+        await ws.send(await ws.recv())
+
+    async with AsyncTestClient(traces.watch(app)) as client:
+        assert (await client.get("/pieces", headers=headers)).text == "one, two"
+        async with client.websocket("/echo", headers=headers) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+    assert traces.finished == []
+
+
+async def test_an_invalid_header_is_drawn_like_none(trace: Trace) -> None:
+    """Whoever sends nonsense is not traced more often than others."""
+    traces = trace(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.0")
+    app: App[Any, Any] = App("drawn")
+    app.add_route(lambda request: json(current_traceparent()), "/", name="one")
+    async with AsyncTestClient(traces.watch(app)) as client:
+        made_up = (await client.get("/", headers={"traceparent": "nonsense"})).json()
+    assert traces.finished == []
+    passed_on = parse_traceparent(made_up)
+    assert passed_on is not None
+    assert not passed_on.is_sampled
+
+
+async def test_a_context_without_a_span(trace: Trace) -> None:
+    """Baggage that is set outside of requests is no trace."""
+    trace()
+    token = otel_context.attach(baggage.set_baggage("tenant", "acme"))
+    assert (current_trace(), current_traceparent()) == (None, "")
+    otel_context.detach(token)
+
+
+async def test_a_propagator_that_looks_through_all_headers(trace: Trace) -> None:
+    """Some find their fields by a prefix (Jaeger's baggage): they are given the names."""
+
+    class Prefixed(TextMapPropagator):
+        def extract(self, carrier: Any, context: Context | None = None, getter: Any = None) -> Context:
+            for name in getter.keys(carrier):
+                if name.startswith("uberctx-"):
+                    (value,) = getter.get(carrier, name)
+                    context = baggage.set_baggage(name.removeprefix("uberctx-"), value, context)
+            return context or Context()
+
+        def inject(self, carrier: Any, context: Context | None = None, setter: Any = None) -> None:
+            """Nothing to send on."""
+
+        @property
+        def fields(self) -> set[str]:
+            return set()
+
+    traces = trace(OTEL_TRACES_SAMPLER="one_of_our_own")
+    app: App[Any, Any] = App("prefixed")
+    app.add_route(lambda request: json(baggage.get_baggage("tenant")), "/", name="one")
+    usual = propagate.get_global_textmap()
+    propagate.set_global_textmap(Prefixed())
+    try:
+        async with AsyncTestClient(traces.watch(app)) as client:
+            assert (await client.get("/", headers={"uberctx-tenant": "acme"})).json() == "acme"
+    finally:
+        propagate.set_global_textmap(usual)
 
 
 async def test_a_tracer_that_fails_costs_the_span_only(

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import structlog
 from opentelemetry import trace as otel
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from fairlead import App, Request, json, text
 from fairlead.errors import NotFound
+from fairlead.http.head import Head
+from fairlead.request import ConnectionInfo
 from fairlead.telemetry import tracing
+from fairlead.telemetry.otel.server_span import Completing, opening_attributes
 from fairlead.telemetry.tracing import current_traceparent
 from fairlead.testing import AsyncTestClient
 from tests.framework.telemetry.conftest import Recorded
@@ -84,6 +90,38 @@ async def test_a_sampled_request_has_a_span_by_the_conventions(trace: Trace) -> 
     assert context is not None
     assert answer["traceparent"] == f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
     assert tracing.spans == {}
+
+
+async def test_a_request_that_says_little(trace: Trace) -> None:
+    """An unknown method is shown as such beside its original; what a request does not bring is left out, not empty."""
+    traces = trace()
+    app = _app()
+    async with AsyncTestClient(traces.watch(app)) as client:
+        await client.request("BREW", "/products/42", headers={"user-agent": ""})
+    (span,) = traces.finished
+    attributes = dict(span.attributes or {})
+    assert (attributes["http.request.method"], attributes["http.request.method_original"]) == ("_OTHER", "BREW")
+    assert "user_agent.original" not in attributes
+    connection = ConnectionInfo(("192.0.2.1", 50000), ("192.0.2.2", 80))
+    nameless: Request[Any, Any] = Request(app, SimpleNamespace(info=connection), b"GET", b"/", Head(), b"")  # type: ignore[arg-type]
+    found = opening_attributes(nameless)
+    assert "server.address" not in found
+    assert found["client.address"] == "192.0.2.1"
+    nameless.exchange.info = ConnectionInfo("", "/run/shop.sock")  # a peer on a Unix socket has no address
+    assert "client.address" not in opening_attributes(nameless)
+
+
+def test_flushing_is_passed_on() -> None:
+    """Whoever asks the provider to flush reaches the exporter, and learns what it says."""
+    asked: list[int] = []
+
+    class Exporter(InMemorySpanExporter):
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            asked.append(timeout_millis)
+            return False
+
+    assert Completing(Exporter(), Resource.create({})).force_flush(500) is False
+    assert asked == [500]
 
 
 async def test_a_callers_trace_goes_on(trace: Trace) -> None:
