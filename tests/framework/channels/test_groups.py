@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from fairlead import App
 from fairlead.channels import Backoff, Channels, Entry, MemoryBackend, StreamPosition, StreamUnavailable
-from fairlead.channels.line import Said
+from fairlead.channels.line import Joined, Said
 from fairlead.channels.redis import RedisBackend
 from fairlead.errors import PayloadTooLarge, ServiceUnavailable
+from fairlead.testing import AsyncTestClient
 from tests.redis_server import RedisServer
 
 from .mailbox import Mailbox
@@ -164,11 +166,13 @@ async def test_resuming(worker: MakeWorker) -> None:
     said = [2, 3, 4]
     for number, channels in enumerate((here, worker(), here)):
         member, newcomer = Member(), Member()
-        async with channels.group("a").join(member, after=ids[1]), channels.group("a").join(newcomer, history=2):
-            await room.broadcast(f"new {number}")
-            assert await member.data(len(said) + 1) == [*said, f"new {number}"]
-            assert await newcomer.data(3) == [*said[-2:], f"new {number}"]
-            said.append(f"new {number}")
+        async with channels.group("a").join(member, after=ids[1]):
+            assert await member.data(len(said)) == said  # from here on this worker has heard all of them
+            async with channels.group("a").join(newcomer, history=2):
+                await room.broadcast(f"new {number}")
+                assert await member.data(1) == [f"new {number}"]
+                assert await newcomer.data(3) == [*said[-2:], f"new {number}"]
+                said.append(f"new {number}")
 
 
 async def test_history(worker: MakeWorker) -> None:
@@ -226,6 +230,16 @@ async def test_a_repeat_is_stored_once(worker: MakeWorker) -> None:
     assert len(await room.history()) == 2
 
 
+async def test_a_repeat_is_found_among_others(worker: MakeWorker) -> None:
+    """Whatever was said in between, a message whose id is known is not said again."""
+    room = worker().group("a")
+    for number in range(3):
+        await room.broadcast(number, message_id=f"order-{number}")
+    places = [message["id"] for message in await room.history()]
+    assert str(await room.broadcast(1, message_id="order-1")) == places[1]
+    assert len(await room.history()) == 3
+
+
 async def test_a_worker_that_lags_gives_nothing_twice(worker: MakeWorker) -> None:
     """A client that comes from a faster worker makes the slower one read on first."""
     here, there = worker(), worker()
@@ -262,6 +276,23 @@ async def test_many_groups(worker: MakeWorker) -> None:
         await asyncio.gather(*(stack.enter_async_context(channels.group(f"g{n}").join(member)) for n, member in enumerate(members)))
         await asyncio.gather(*(channels.group(f"g{n}").broadcast(n) for n in range(600)))
         assert [await member.data(1) for member in members] == [[n] for n in range(600)]
+
+
+async def test_with_an_application(worker: MakeWorker) -> None:
+    """Attached, they run as a task of the worker and answer its readiness; they end with it."""
+    app: App[Any, Any] = App("attached")
+    backend = MemoryBackend()
+    channels = Channels(backend).attach(app, name="rooms")
+    with pytest.raises(StreamUnavailable, match="down"):
+        await channels.check()
+    other, member = Channels(backend), Member()
+    async with AsyncTestClient(app):
+        await channels.live.wait()
+        await channels.check()
+        async with channels.group("a").join(member):
+            while await other.count("a") != 1:  # noqa: ASYNC110 - the worker reports when it is due
+                await asyncio.sleep(0.005)
+    assert await other.count("a") == 0
 
 
 async def test_what_is_refused(worker: MakeWorker) -> None:
@@ -470,10 +501,12 @@ async def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -
     """It is logged with its traceback, and the loops go on: a feed must not end for ever with one mistake."""
 
     class Broken(MemoryBackend):
-        failures = 2
+        def __init__(self) -> None:
+            super().__init__()
+            self.failing = {"line", "report"}
 
         def line(self) -> Any:
-            self._fail()
+            self._fail("line")
             return super().line()
 
         def tally(self, name: str, *, group: str | None = None) -> Any:
@@ -481,15 +514,15 @@ async def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -
             report = tally.report
 
             async def fail_once(count: int) -> int:
-                self._fail()
+                self._fail("report")
                 return await report(count)
 
             tally.report = fail_once  # type: ignore[method-assign]
             return tally
 
-        def _fail(self) -> None:
-            if self.failures:
-                self.failures -= 1
+        def _fail(self, what: str) -> None:
+            if what in self.failing:
+                self.failing.remove(what)
                 raise ZeroDivisionError("a mistake")
 
     channels, member = Channels(Broken(), heartbeat_s=0.01, backoff=Backoff(0.001, 0.001)), Member()
@@ -500,6 +533,19 @@ async def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -
     while caplog.text.count("a mistake") < 2:  # noqa: ASYNC110 - the count repeats itself by a timer
         await asyncio.sleep(0.005)
     task.cancel()
+
+
+async def test_what_the_line_says_too_late_or_twice() -> None:
+    """News of a group that nobody here is in any more are nothing; a group that will be read on anyway is read on once."""
+    channels, member = Channels(MemoryBackend()), Member()
+    running = asyncio.create_task(channels.run())
+    async with channels.group("a").join(member), asyncio.TaskGroup() as tasks:
+        channels._take(Joined("channel:gone"), tasks)
+        assert len(tasks._tasks) == 0
+        for _ in range(2):
+            channels._take(Joined("channel:a"), tasks)
+        assert len(tasks._tasks) == 1
+    running.cancel()
 
 
 async def test_a_stream_that_cannot_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,3 +293,15 @@ async def test_the_memory_of_event_ids_is_bounded(monkeypatch: pytest.MonkeyPatc
         await rig.stream.add(text)
     assert await rig.take(4) == ["a", "b", "c", "a"]
     task.cancel()
+
+
+async def test_a_read_that_brings_nothing() -> None:
+    """A stream may answer with nothing: the place stays, and what comes next is shown once."""
+    rig = Rig()
+    task = await rig.start()
+    await rig.stream.add("one")
+    assert await rig.take(1) == ["one"]
+    rig.reader._take([])
+    await rig.stream.add("two")
+    assert await rig.take(1) == ["two"]
+    task.cancel()

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError
 
 from fairlead.channels import Backoff, Entry, Fanout, Presence, ReaderState, StreamReader, StreamUnavailable
 from fairlead.channels.redis import RedisBackend
+from fairlead.channels.redis_line import RedisLine
 from fairlead.channels.stream import BEGINNING
 from tests.redis_server import RedisServer
 
@@ -189,3 +190,30 @@ async def test_a_cancellation_is_never_lost(valkey: RedisServer, monkeypatch: py
         with pytest.raises(asyncio.CancelledError):
             await reading
     await client.aclose()
+
+
+async def test_a_line_over_which_nothing_comes(valkey: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quiet server is asked whether it is there; one that does not answer is as good as gone."""
+    monkeypatch.setattr("fairlead.channels.redis_line.QUIET_S", 0.05)
+    async with Redis.from_url(valkey.url) as client:
+        line = RedisLine(client)
+        await line.open()
+        assert await line.hear() is None  # the lobby
+        valkey.pause()
+        assert await line.hear() is None  # the question
+        with pytest.raises(StreamUnavailable, match="nothing heard"):
+            await line.hear()
+        valkey.resume()
+        await line.close()
+
+
+async def test_a_line_on_which_somebody_else_talks(valkey: RedisServer) -> None:
+    """What is no message of ours is passed over."""
+    async with Redis.from_url(valkey.url) as client:
+        line = RedisLine(client)
+        await line.open()
+        assert await line.hear() is None
+        for said in (b"hello", b"m 1-0 2-0 id", b"x 1-0 2-0 id data"):
+            await client.publish("fairlead:lobby", said)
+            assert await line.hear() is None
+        await line.close()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from fairlead.backoff import Backoff
 from fairlead.channels.group import Group
-from fairlead.channels.line import Backend, Counted, Heard, Joined, Line, Posting, Said
+from fairlead.channels.line import Backend, Heard, Joined, Line, Posting, Said
 from fairlead.channels.local_group import LocalGroup
 from fairlead.channels.stream import Stream, StreamPosition, StreamUnavailable
 from fairlead.errors import ServiceUnavailable
@@ -257,7 +257,7 @@ class Channels:
                     self._read_on(local, tasks)
             case Joined():
                 self._read_on(local, tasks)
-            case Counted():
+            case _:  # counted
                 local.presence.hear_of_change()
 
     def _read_on(self, local: LocalGroup, tasks: asyncio.TaskGroup) -> None:
