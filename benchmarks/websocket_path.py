@@ -19,7 +19,7 @@ from benchmarks.request_path import Transport
 from benchmarks.servers import fairlead
 from benchmarks.workloads import BY_NAME, ECHO
 from fairlead.server.connection import HttpConnection
-from fairlead.server.server import Shared
+from fairlead.server.shared import Shared
 
 CONNECTIONS = 64
 ROUNDS = 300

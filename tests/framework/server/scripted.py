@@ -15,7 +15,7 @@ from typing import Any
 
 from fairlead.http.limits import Limits
 from fairlead.server.connection import HttpConnection
-from fairlead.server.server import Shared
+from fairlead.server.shared import Shared
 
 HIGH_WATER_BYTES = 65536
 

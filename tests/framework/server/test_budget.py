@@ -12,7 +12,7 @@ import pytest
 from fairlead import App, Request, json, text
 from fairlead.http.limits import Limits
 from fairlead.server.connection import HttpConnection
-from fairlead.server.server import Shared
+from fairlead.server.shared import Shared
 
 MAX_CALLS = 20
 MAX_FRAMES_BETWEEN = 3

@@ -314,7 +314,7 @@ def test_off_means_not_loaded() -> None:
     code = (
         "import sys, asyncio; from fairlead import App; from fairlead.server import Server; app = App('bare')\n"
         "async def main():\n"
-        "    server = Server(app.finalise(), []); await server.start(); server.shared.connection()\n"
+        "    server = Server(app.finalise(), []); await server.start(); server.protocol()\n"
         "asyncio.run(main()); print([name for name in sys.modules if name.startswith(('h2', 'hpack', 'fairlead.server.http2'))])"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)

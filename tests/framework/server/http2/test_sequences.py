@@ -15,7 +15,7 @@ from hpack import Encoder
 from fairlead import App, Request, text
 from fairlead.response import HTTPResponse
 from fairlead.server.http2.connection import Http2Connection
-from fairlead.server.server import Shared
+from fairlead.server.shared import Shared
 from fairlead.testing.transport import connect
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

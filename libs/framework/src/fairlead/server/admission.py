@@ -7,16 +7,22 @@ descriptors are kept back: a server that has none left can't even refuse, and it
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fairlead.errors import FairleadException, ServiceUnavailable, TooManyRequests
 from fairlead.http.limits import Limits
-
-if TYPE_CHECKING:
-    from fairlead.server.link import Link
+from fairlead.request import ConnectionInfo
 
 KEPT_BACK = 100
 """File descriptors for what else a process opens: logs, databases, files, and connections that are being refused."""
+
+
+class Peer(Protocol):
+    """What is counted: a connection."""
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Where it comes from."""
 
 
 class Admission:
@@ -28,7 +34,7 @@ class Admission:
         self._connections = connections
         self._peers: dict[str, int] = {}
 
-    def enter(self, connection: Link) -> FairleadException | None:
+    def enter(self, connection: Peer) -> FairleadException | None:
         """A connection was made. What to refuse it with, if it is one too many."""
         if self._max_per_peer:
             peer = connection.info.client_ip
@@ -39,7 +45,7 @@ class Admission:
             return ServiceUnavailable("Too many connections", retry_after=1)
         return None
 
-    def leave(self, connection: Link) -> None:
+    def leave(self, connection: Peer) -> None:
         """A connection is gone."""
         if self._max_per_peer:
             peer = connection.info.client_ip

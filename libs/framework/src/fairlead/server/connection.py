@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairlead.errors import (
     FairleadException,
@@ -33,12 +33,10 @@ from fairlead.response import HTTPResponse
 from fairlead.server.answer import encode_answer
 from fairlead.server.handling import Handling
 from fairlead.server.link import BODY, CLOSING, HANDLING, HEAD, HELD, IDLE, LINGERING, UPGRADED, Link
+from fairlead.server.shared import Shared
 from fairlead.server.sink import ResponseSink
 from fairlead.server.upload import Upload, begin_upload
 from fairlead.streaming import ResponseStream
-
-if TYPE_CHECKING:
-    from fairlead.server.server import Shared
 
 REQUESTS_PER_TURN = 32
 """So many requests of one packet are answered in a row; then other connections have their turn."""

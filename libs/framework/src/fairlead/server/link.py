@@ -29,16 +29,13 @@ import asyncio
 import enum
 from abc import ABC, abstractmethod
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairlead.errors import FairleadException, RequestCancelled
 from fairlead.http.clock import CLOCK
 from fairlead.request import ConnectionInfo
 from fairlead.server.answer import encode_refusal
-
-if TYPE_CHECKING:
-    from fairlead.server.server import Shared
-
+from fairlead.server.shared import Shared
 
 LINGER_S = 2.0
 """So long is a client that is still sending listened to, after its last answer."""

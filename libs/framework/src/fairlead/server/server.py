@@ -8,18 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairlead.http.clock import CLOCK
-from fairlead.http.head import usual_line
 from fairlead.http.limits import Limits
 from fairlead.request import current_request
-from fairlead.server.admission import Admission
 from fairlead.server.application import Application
 from fairlead.server.connection import HttpConnection
 from fairlead.server.link import LINGER_S
-from fairlead.server.runner import Runner
+from fairlead.server.shared import Shared
 
 if TYPE_CHECKING:
     from fairlead.server.tls import Certificates
@@ -31,65 +29,6 @@ SWEEP_INTERVAL_S = 1.0
 IDLE_GRACE_S = 1.0
 """How long a draining server keeps a connection that was in use just now: its next request may be on the way, and closing then
 would lose it. It is answered with `Connection: close`."""
-
-
-class Shared:
-    """What all connections of a server have in common."""
-
-    __slots__ = (
-        "admission",
-        "app",
-        "application",
-        "connections",
-        "draining",
-        "limits",
-        "loop",
-        "refused",
-        "request_class",
-        "runner",
-        "told_of_drain",
-        "usual_line",
-        "waiter",
-        "websocket_stats",
-    )
-
-    def __init__(self, application: Application, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
-        self.application = application
-        self.app = application.app
-        self.request_class = application.request_class
-        self.limits = limits
-        self.loop = loop
-        self.runner = Runner(application.driver, loop, self.changed)
-        self.connections: set[Any] = set()  # `HttpConnection`s, and those of HTTP/2
-        self.admission = Admission(limits, self.connections)
-        self.usual_line = usual_line(limits.max_target_bytes)
-        self.draining = False
-        self.refused: dict[int, int] = {}
-        self.told_of_drain: set[Callable[[], None]] = set()
-        self.websocket_stats: Any = None  # made by the first websocket
-        self.waiter: asyncio.Future[None] | None = None
-
-    def connection(self) -> asyncio.Protocol:
-        """The protocol object for a new connection."""
-        if not self.limits.http2:
-            return self.http1_connection()
-        from fairlead.server.http2 import Negotiator
-
-        return Negotiator(self)
-
-    def http1_connection(self) -> HttpConnection:
-        """The protocol object for a connection that speaks HTTP/1.1."""
-        taps = self.application.taps
-        if taps is None:
-            return HttpConnection(self)
-        from fairlead.server.tap import TappedConnection
-
-        return TappedConnection(self, taps)
-
-    def changed(self) -> None:
-        """A connection or a request has ended: wake the drain."""
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
 
 
 class Server:
@@ -129,14 +68,32 @@ class Server:
     async def start(self) -> None:
         """Listen. The sockets stay open, and the caller's, when the server is done."""
         loop = asyncio.get_running_loop()
-        self.shared = shared = Shared(self._application, self._limits, loop)
+        self.shared = Shared(self._application, self._limits, loop)
         CLOCK.refresh()
         self._sweep_handle = loop.call_later(SWEEP_INTERVAL_S, self.sweep)
         for listening in self._sockets:
             listening.setblocking(False)
             self._servers.append(
-                await loop.create_server(shared.connection, sock=listening.dup(), backlog=self._backlog, **self._tls_options)
+                await loop.create_server(self.protocol, sock=listening.dup(), backlog=self._backlog, **self._tls_options)
             )
+
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol object for a new connection."""
+        assert self.shared is not None
+        if not self._limits.http2:
+            return self._http1_protocol()
+        from fairlead.server.http2 import Negotiator
+
+        return Negotiator(self.shared, self._http1_protocol)
+
+    def _http1_protocol(self) -> HttpConnection:
+        assert self.shared is not None
+        taps = self._application.taps
+        if taps is None:
+            return HttpConnection(self.shared)
+        from fairlead.server.tap import TappedConnection
+
+        return TappedConnection(self.shared, taps)
 
     @property
     def open_connections(self) -> int:
@@ -190,7 +147,7 @@ class Server:
     async def stop_accepting(self) -> None:
         """Take what waits in the accept queues, then listen no more. A TLS handshake has `IDLE_GRACE_S`. Safe to call twice."""
         assert self.shared is not None
-        shared, loop = self.shared, self.shared.loop
+        loop = self.shared.loop
         if isinstance(loop, asyncio.SelectorEventLoop):  # it gives a connection its transport a turn after it has accepted
             for accepting in (listening for server in self._servers for listening in server.sockets):
                 loop.remove_reader(accepting)
@@ -200,7 +157,7 @@ class Server:
         listening_sockets, self._servers, self._sockets = self._sockets, [], []
         await asyncio.sleep(0)  # uvloop lets go of its copies of the sockets a turn later
         while arriving := [  # until none has come meanwhile: the caller can then close the sockets without losing one
-            loop.create_task(loop.connect_accepted_socket(shared.connection, accepted, **self._tls_options))
+            loop.create_task(loop.connect_accepted_socket(self.protocol, accepted, **self._tls_options))
             for listening in listening_sockets
             for accepted in _accept_all(listening)
         ]:

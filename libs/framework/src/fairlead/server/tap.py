@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from fairlead.server.connection import HttpConnection
-
-if TYPE_CHECKING:
-    from fairlead.server.server import Shared
-    from fairlead.taps import Taps
+from fairlead.server.shared import Shared
+from fairlead.taps import Taps
 
 
 class TappedConnection(HttpConnection):

@@ -87,7 +87,7 @@ class AppServer:
         if self._socket is not None:
             return await asyncio.get_running_loop().create_connection(make_protocol, *self.address)
         protocol = make_protocol()
-        near, _ = connect(protocol, self._server.shared.connection())
+        near, _ = connect(protocol, self._server.protocol())
         if secure:
             near.pretend_tls()
         return near, protocol

@@ -6,10 +6,12 @@ Rejected: a look into the first bytes within `HttpConnection`, which every read 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
+from fairlead.server.connection import HttpConnection
 from fairlead.server.http2.connection import Http2Connection
 from fairlead.server.link import CLOSING, Link
+from fairlead.server.shared import Shared
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client that speaks HTTP/2 begins with (RFC 9113 §3.4); over HTTP/1.1 it would be a malformed request."""
@@ -18,10 +20,12 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 class Negotiator(Link):
     """Waits for the first bytes, at most `first_byte_timeout_s`, and hands the transport over."""
 
-    __slots__ = ("_start", "session")
+    __slots__ = ("_http1", "_start", "session")
 
-    def __init__(self, shared: Any) -> None:
+    def __init__(self, shared: Shared, http1: Callable[[], HttpConnection]) -> None:
+        """`http1` makes the connection for a client that speaks HTTP/1.1."""
         super().__init__(shared, final=True)
+        self._http1 = http1
         self.session = None
         self._start = b""
 
@@ -43,7 +47,7 @@ class Negotiator(Link):
     def _hand_over(self, is_http2: bool) -> None:
         shared = self.shared
         shared.connections.discard(self)
-        protocol = Http2Connection(shared) if is_http2 else shared.http1_connection()
+        protocol = Http2Connection(shared) if is_http2 else self._http1()
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         if self._start:
