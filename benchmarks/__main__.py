@@ -20,7 +20,7 @@ from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.servers import Peer, discover
 from benchmarks.workloads import WORKLOADS, Workload
 
-BASIC = ("fairlead", "fairlead_bare", "fairlead_logged", "sanic", "starlette", "uvicorn")
+BASIC = ("fairlead", "fairlead_bare", "fairlead_logged", "limit", "sanic", "starlette", "uvicorn")
 REFERENCE = "sanic"
 WARM_UP_S = 1
 QUIET_LOAD = 0.5

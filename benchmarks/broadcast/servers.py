@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from benchmarks.answers import upgrade_answer
 
 MESSAGE = json.dumps(
     {"type": "message", "group": "room:1", "id": "1732101010101-0", "data": {"text": "a price has changed", "n": 1}}
@@ -65,7 +65,7 @@ def limit(port: int) -> None:
         def data_received(self, data: bytes) -> None:
             if not self.is_open:
                 self.is_open = True
-                self.transport.write(_handshake(data))
+                self.transport.write(upgrade_answer(data))
                 subscribers.add(self.transport)
                 return
             subscribers.discard(self.transport)
@@ -324,16 +324,6 @@ def picows(port: int) -> None:
         await ws_create_server(lambda request: Subscriber(), "127.0.0.1", port, backlog=4096)
 
     run(main)
-
-
-def _handshake(request: bytes) -> bytes:
-    key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:")).split(b":")[1].strip()
-    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: "
-        + accept
-        + b"\r\n\r\n"
-    )
 
 
 SERVERS: dict[str, Callable[[int], None]] = {

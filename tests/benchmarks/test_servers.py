@@ -56,6 +56,13 @@ def test_fairlead_gives_the_right_answers(name: str) -> None:
             answers.check(workload, server.port)
 
 
+@pytest.mark.usefixtures("own_python")
+def test_the_limit_gives_the_right_answer() -> None:
+    """What no echo in Python can pass does echo."""
+    with ServerProcess(load("limit"), 0) as server:
+        answers.check(BY_NAME["websocket"], server.port)
+
+
 class _Wrong(http.server.BaseHTTPRequestHandler):
     """Answers everything with 200 and the same text, malformed bodies included."""
 
