@@ -26,8 +26,12 @@ class Rig:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.drivers = 0
-        self.finished: list[asyncio.Task[None]] = []
+        self.ended: list[asyncio.Task[None]] = []
         self.runner = Runner(self.driver, self.loop)
+
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """As the owner of every request."""
+        self.ended.append(task)
 
     def driver(self) -> Generator[Any, Any, None]:
         """Runs one handler after another, as the dispatcher does."""
@@ -42,7 +46,7 @@ class Rig:
 
         def call() -> None:
             try:
-                outcome.set_result([self.runner.start(handler, self.finished.append) for handler in handlers])  # type: ignore[arg-type]
+                outcome.set_result([self.runner.start(handler, self) for handler in handlers])  # type: ignore[arg-type]
             except BaseException as error:
                 outcome.set_exception(error)
 
@@ -87,11 +91,11 @@ async def test_handler_that_waits_keeps_its_task(rig: Rig) -> None:
 
     [task] = await rig.start(wait)
     assert task is not None
-    assert (list(rig.runner.in_flight), rig.finished) == ([task], [])
+    assert (list(rig.runner.in_flight), rig.ended) == ([task], [])
     gate.set()
     await task
     await turns()
-    assert (seen, rig.finished, len(rig.runner.in_flight)) == ([task, task], [task], 0)
+    assert (seen, rig.ended, len(rig.runner.in_flight)) == ([task, task], [task], 0)
 
 
 async def test_context_of_each_request(rig: Rig) -> None:

@@ -53,7 +53,6 @@ class HttpConnection(Link):
         "_head",
         "_max_head_bytes",
         "_shows_id",
-        "_start",
         "handling",
         "idle_since",
         "session",
@@ -63,7 +62,6 @@ class HttpConnection(Link):
     def __init__(self, shared: Shared) -> None:
         # for the connection
         super().__init__(shared, final=not shared.limits.keep_alive_timeout_s)
-        self._start = shared.runner.start
         self._max_head_bytes = shared.limits.max_head_bytes
         self._shows_id = shared.limits.request_id_header
         self._head: Head | None = None
@@ -178,7 +176,7 @@ class HttpConnection(Link):
                         position += length
                     if draining and position == size:  # what was pipelined is answered too; the last one says it is that
                         self.final = True
-                    task = self._start(request, self._finished)
+                    task = shared.runner.start(request, self)
                     if task is not None:
                         self._handle(request, task)
                         self.keep(data[position:])
@@ -268,7 +266,7 @@ class HttpConnection(Link):
 
     def run(self, request: Request[Any, Any]) -> bool:
         """Run a request; True when its handler waits for something."""
-        task = self._start(request, self._finished)
+        task = self.shared.runner.start(request, self)
         if task is not None:
             self._handle(request, task)
         return task is not None
@@ -279,7 +277,7 @@ class HttpConnection(Link):
             self.state = HANDLING
             self.handling.renew_deadline()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def finished(self, task: asyncio.Task[None]) -> None:
         """The request that had waited is over: take up the next."""
         handling, self.handling = self.handling, None
         failure = None if task.cancelled() else task.exception()

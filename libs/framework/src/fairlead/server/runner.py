@@ -25,27 +25,34 @@ import types
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, Protocol
 
 from fairlead.errors import RequestCancelled
 from fairlead.request import DONE, Request
 
 Driver = Generator[Any, Any, None]
-Finished = Callable[[asyncio.Task[None]], None]
+
+
+class Owner(Protocol):
+    """Whose request it is."""
+
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """The request had waited and is over."""
 
 
 class _Spare:
     """A driver, the task that may take it over, and what it shall take over."""
 
-    __slots__ = ("_loop", "_send", "client_left", "context", "driver", "stepped", "task", "waits_for", "wake")
+    __slots__ = ("_loop", "_send", "client_left", "context", "driver", "owner", "stepped", "task", "waits_for")
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.driver = driver
         self._send = driver.send
-        self.wake: asyncio.Future[None] = loop.create_future()
         self.context: Context | None = None
-        self.waits_for: Any = None
+        self.owner: Owner | None = None
+        self.waits_for: Any = loop.create_future()
+        """What the task is to wait for: at first for a request."""
         self.client_left = False
         self.stepped: Any = None
         coroutine = _run_request(self)
@@ -74,7 +81,7 @@ class _Spare:
 class Runner:
     """Runs the requests of one event loop."""
 
-    __slots__ = ("_ended", "_loop", "_make_driver", "_send", "_spare", "_task", "in_flight")
+    __slots__ = ("_context", "_end", "_ended", "_loop", "_make_driver", "_send", "_spare", "_task", "in_flight")
 
     def __init__(
         self, make_driver: Callable[[], Driver], loop: asyncio.AbstractEventLoop, ended: Callable[[], None] = lambda: None
@@ -83,6 +90,8 @@ class Runner:
         self._ended = ended
         self._make_driver = make_driver
         self._loop = loop
+        self._end = self._forget  # PERF: one bound method and one context for all tasks, as an idle websocket has one for long
+        self._context = copy_context()
         self.in_flight: dict[asyncio.Task[None], _Spare] = {}
         self._renew()
 
@@ -93,8 +102,8 @@ class Runner:
         self._task = self._spare.task
         self._send = driver.send
 
-    def start(self, request: Request[Any, Any], finished: Finished) -> asyncio.Task[None] | None:
-        """Run a request. None: it is finished. Otherwise its task; `finished(task)` is called from the loop when it is done."""
+    def start(self, request: Request[Any, Any], owner: Owner) -> asyncio.Task[None] | None:
+        """Run a request. None: it is finished. Otherwise its task; `owner.finished(task)` is called from the loop when it is done."""
         loop, task = self._loop, self._task
         if task.cancelling() or task.done():  # cancelled by somebody who kept a finished request's task
             self._renew()
@@ -111,12 +120,12 @@ class Runner:
         if yielded is DONE:
             return None
         spare = self._spare
-        spare.context, spare.waits_for = context, yielded
-        if not spare.wake.done():
-            spare.wake.set_result(None)
+        wake, spare.waits_for = spare.waits_for, yielded
+        spare.context, spare.owner = context, owner
+        if not wake.done():
+            wake.set_result(None)
         self.in_flight[task] = spare
-        task.add_done_callback(self._forget)
-        task.add_done_callback(finished)
+        task.add_done_callback(self._end, context=self._context)
         self._renew()
         return task
 
@@ -131,8 +140,10 @@ class Runner:
         task.cancel("the client is gone")
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.pop(task, None)
+        spare = self.in_flight.pop(task)
         self._ended()
+        assert spare.owner is not None
+        spare.owner.finished(task)
 
     def close(self) -> None:
         """Let go of the spare task. Called when the server stops."""
@@ -149,12 +160,14 @@ def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
     cancelled: BaseException | None = None
     try:
         yield
-        yield from spare.wake
+        if spare.context is None:
+            yield from spare.waits_for
     except asyncio.CancelledError as exc:
         if spare.context is None:
             raise
         cancelled = exc
-    context, driver, waits_for = spare.context, spare.driver, spare.waits_for
+    context, driver = spare.context, spare.driver
+    waits_for, spare.waits_for = spare.waits_for, None
     assert context is not None
     if cancelled is not None and (waits_for is None or not waits_for.cancel(*cancelled.args)):
         waits_for = context.run(driver.throw, _reason(spare, cancelled))

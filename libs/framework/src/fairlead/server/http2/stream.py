@@ -103,14 +103,15 @@ class Http2Stream:
     def run(self) -> None:
         """Start the handler."""
         assert self.request is not None
-        self._task = self._connection.shared.runner.start(self.request, self._finished)
+        self._task = self._connection.shared.runner.start(self.request, self)
         if self._task is None:
             self._conclude()
         else:
             self._connection.handlers += 1
             self.renew_deadline()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def finished(self, task: asyncio.Task[None]) -> None:
+        """The handler, which had waited, has ended."""
         self._task = None
         self._connection.handlers -= 1
         failure = None if task.cancelled() else task.exception()
