@@ -103,7 +103,7 @@ class Runner:
         self._send = driver.send
 
     def start(self, request: Request[Any, Any], owner: Owner) -> asyncio.Task[None] | None:
-        """Run a request. None: it is finished. Otherwise its task; `owner.finished(task)` is called from the loop when it is done."""
+        """Run a request. None: it is finished. Otherwise its task; `owner.finished(task)` is called from the loop at its end."""
         loop, task = self._loop, self._task
         if task.cancelling() or task.done():  # cancelled by somebody who kept a finished request's task
             self._renew()
