@@ -20,13 +20,14 @@ from benchmarks import request_path
 from fairlead.http.head import read_plain
 from fairlead.request import ConnectionInfo, Request
 from fairlead.routing import Route
-from fairlead.telemetry.access_log import AccessLog, Observer
+from fairlead.telemetry.access_log import AccessLog
 from fairlead.telemetry.instruments import Registry
 from fairlead.telemetry.logging import LogStream, configure
 from fairlead.telemetry.masking import mask_tokens
 from fairlead.telemetry.metrics import RequestMetrics, merge, render
 from fairlead.telemetry.observer import compose
 from fairlead.telemetry.tracing import parse_traceparent
+from fairlead.types import Observer
 
 RUNS = 150
 CALLS = 400

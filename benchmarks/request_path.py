@@ -17,7 +17,7 @@ from benchmarks.servers import fairlead
 from benchmarks.workloads import WORKLOADS, Workload
 from fairlead.server import Server
 from fairlead.server.connection import HttpConnection
-from fairlead.telemetry.access_log import Observer
+from fairlead.types import Observer
 
 T = TypeVar("T")
 PIPELINED = 16

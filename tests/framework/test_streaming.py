@@ -138,6 +138,7 @@ class Sink:
     def __init__(self, *, fails: str = "") -> None:
         self.sent: list[Any] = []
         self._fails = fails
+        self.bytes_sent = 0
 
     def _note(self, what: str, data: Any) -> None:
         if what == self._fails:
@@ -151,6 +152,7 @@ class Sink:
     def write_chunk(self, data: bytes) -> None:
         """A piece."""
         self._note("chunk", data)
+        self.bytes_sent += len(data)
 
     def end_body(self) -> None:
         """The end."""

@@ -15,13 +15,15 @@ from fairlead.http.head import Head
 from fairlead.request import DONE
 from fairlead.testing import AsyncTestClient
 
-Observed = list[tuple[str, int, int]]
+Observed = list[tuple[str, int, int, str]]
 
 
 def observe(app: App) -> Observed:
-    """What the observer of an application is told: path, status, bytes."""
+    """What the observer of an application is told: path, status, bytes, and why the answer broke off."""
     seen: Observed = []
-    app.finalise().observer = lambda request, status, size, duration_s: seen.append((request.path, status, size))
+    app.finalise().observer = lambda request, status, size, duration_s, aborted="": seen.append(
+        (request.path, status, size, aborted)
+    )
     return seen
 
 
@@ -162,8 +164,59 @@ async def test_what_the_observer_is_told() -> None:
         waiting.cancel()
         await gone.wait()
         await asyncio.wait([waiting])
-    assert [(path, status) for path, status, _ in seen] == [("/", 200), ("/stream", 201), ("/none", 404), ("/wait", 499)]
-    assert [size for _, _, size in seen][:2] == [3, 5]
+    assert [told[:2] for told in seen] == [("/", 200), ("/stream", 201), ("/none", 404), ("/wait", 499)]
+    assert [told[2] for told in seen][:2] == [3, 5]
+
+
+async def test_answers_that_break_off_are_observed() -> None:
+    """What was sent and why no more came: the handler raised, or its client left; nothing was begun, no answer: 499."""
+    app = App("broken")
+    sent, gone = asyncio.Event(), asyncio.Event()
+
+    @app.get("/raises")
+    async def raises(request: Request) -> None:
+        await (await request.respond()).send("12345")
+        raise RuntimeError("on purpose")
+
+    @app.get("/<pieces:int>")
+    async def wait(request: Request, pieces: int) -> None:
+        stream = await request.respond()
+        try:
+            for _ in range(pieces):
+                await stream.send("123")
+            sent.set()
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    seen = observe(app)
+    async with AsyncTestClient(app) as client:
+        with pytest.raises(httpx.ReadError):
+            await client.get("/raises")
+        for path in ("/2", "/0"):
+            sent.clear()
+            gone.clear()
+            waiting = asyncio.ensure_future(client.get(path))
+            await sent.wait()
+            waiting.cancel()
+            await gone.wait()
+            await asyncio.wait([waiting])
+    assert seen == [("/raises", 200, 5, "error"), ("/2", 200, 6, "client"), ("/0", 499, 0, "")]
+
+
+async def test_a_stream_counts_what_is_sent() -> None:
+    """Nothing of a body is sent in answer to HEAD."""
+    app = App("observed")
+
+    @app.route("/", methods=["GET", "HEAD"])
+    async def stream(request: Request) -> None:
+        await (await request.respond()).send("12345")
+
+    seen = observe(app)
+    async with AsyncTestClient(app) as client:
+        await client.get("/")
+        await client.head("/")
+    assert seen == [("/", 200, 5, ""), ("/", 200, 0, "")]
 
 
 async def test_upgraded_requests_are_observed_as_101() -> None:
@@ -178,7 +231,7 @@ async def test_upgraded_requests_are_observed_as_101() -> None:
     async with AsyncTestClient(app) as client, client.websocket("/") as ws:
         assert await ws.recv() == "hello"
         await ws.wait_closed()
-    assert seen == [("/", 101, 0)]
+    assert seen == [("/", 101, 0, "")]
 
 
 async def test_parameter_type_that_fails() -> None:
@@ -319,7 +372,7 @@ async def test_task_group_of_a_client_that_has_left(caplog: pytest.LogCaptureFix
         return driver.send(Request(app, exchange, b"GET", target, Head(b"\r\nHost: a"), b""))  # type: ignore[arg-type]
 
     assert ask(b"/left") is DONE
-    assert (exchange.responses, seen, caplog.records) == ([], [("/left", 499, 0)], [])
+    assert (exchange.responses, seen, caplog.records) == ([], [("/left", 499, 0, "")], [])
     with pytest.raises(BaseExceptionGroup, match="unhandled"):
         ask(b"/defect")
 

@@ -148,6 +148,29 @@ def test_sampling_keeps_errors(json_log: Recorded, make_request: MakeRequest, mo
     assert [line["path"] for line in json_log.lines()] == ["/0", "/2", "/3"]
 
 
+def test_bytes_are_those_that_were_sent(json_log: Recorded, make_request: MakeRequest) -> None:
+    """Nothing of a body goes out in answer to HEAD, or with 204 and 304; the metrics count likewise, every time."""
+    access_log = AccessLog(json_log.stream)
+    for method, status in ((b"GET", 200), (b"HEAD", 200), (b"HEAD", 200), (b"GET", 304)):
+        access_log.observe(make_request(method=method), status, 13, 0.001)
+    assert [line["bytes"] for line in json_log.lines()] == [13, 0, 0, 0]
+    sizes = access_log.metrics.collect()["http_server_response_body_size_bytes"]["series"]
+    assert [value for _, value in sizes] == [[13, 1], [0, 2], [0, 1]]
+
+
+def test_answers_that_broke_off(json_log: Recorded, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have the status of their head, and say why they broke off; they are counted and never sampled away."""
+    access_log = AccessLog(json_log.stream, errors_only=True)
+    for aborted in ("", "client", "error"):
+        access_log.observe(make_request(), 200, 7, 0.001, aborted)
+    assert [(line["status"], line["bytes"], line["aborted"]) for line in json_log.lines()] == [
+        (200, 7, "client"),
+        (200, 7, "error"),
+    ]
+    family = access_log.metrics.collect()["fairlead_http_responses_aborted_total"]
+    assert family["series"] == [(["GET", "/products/<id:int>", "client"], 1), (["GET", "/products/<id:int>", "error"], 1)]
+
+
 @pytest.mark.parametrize("sample", [-0.1, 1.1])
 def test_a_share_is_between_nothing_and_all(json_log: Recorded, sample: float) -> None:
     """A share outside of 0 … 1 raises ValueError."""
@@ -170,6 +193,19 @@ def test_in_a_terminal(console_log: Recorded, make_request: MakeRequest) -> None
     text = console_log.text()
     assert "info     GET /products/42 200 (fairlead.access) duration_ms=1.2 bytes=13 client_ip=192.0.2.1" in text
     assert "request_id=abc-1" in text
+
+
+def test_sent_and_broken_off_in_a_terminal(console_log: Recorded, make_request: MakeRequest) -> None:
+    """The same bytes as in the JSON line, and why an answer broke off, sampled or not."""
+    access_log = AccessLog(console_log.stream, errors_only=True)
+    access_log.observe(make_request(), 200, 13, 0.001)
+    access_log.observe(make_request(method=b"HEAD"), 404, 13, 0.001)
+    access_log.observe(make_request(), 200, 13, 0.001, "client")
+    first, second = console_log.text().splitlines()
+    assert "HEAD /products/42 404" in first
+    assert "bytes=0" in first
+    assert "bytes=13" in second
+    assert "aborted=client" in second
 
 
 def test_under_a_dict_configuration(make_request: MakeRequest, caplog: pytest.LogCaptureFixture) -> None:
@@ -231,8 +267,8 @@ def test_the_span_of_a_request_is_finished(json_log: Recorded, make_request: Mak
 
     traced: Any = make_request()
     monkeypatch.setitem(spans, traced, Span())
-    AccessLog(json_log.stream, errors_only=True).observe(traced, 204, 5, 0.25)
-    assert (finished, traced in spans, json_log.lines()) == ([(204, 5, 0.25)], False, [])
+    AccessLog(json_log.stream, errors_only=True).observe(traced, 201, 5, 0.25)
+    assert (finished, traced in spans, json_log.lines()) == ([(201, 5, 0.25)], False, [])
 
 
 def test_a_full_lane_is_turned_over(json_log: Recorded, make_request: MakeRequest) -> None:

@@ -51,6 +51,24 @@ def test_received_bodies_are_counted(make_request: MakeRequest) -> None:
     assert observed.total == 3
 
 
+def test_bodies_that_are_not_sent_do_not_count(make_request: MakeRequest) -> None:
+    """An answer to HEAD has no body, at the first request and at all that follow."""
+    observed = RequestMetrics()
+    for _ in range(2):
+        observed.observe(make_request(method=b"HEAD"), 200, 10, 0.001)
+    assert [value for _, value in observed.collect()["http_server_response_body_size_bytes"]["series"]] == [[0, 2]]
+
+
+def test_answers_that_broke_off_are_counted(make_request: MakeRequest) -> None:
+    """By method, route and reason, beside the status that their head said."""
+    observed = RequestMetrics()
+    for aborted in ("client", "client", "error"):
+        observed.observe(make_request(), 200, 10, 0.001, aborted)
+    family = observed.collect()["fairlead_http_responses_aborted_total"]
+    assert family["series"] == [(["GET", "/products/<id:int>", "client"], 2), (["GET", "/products/<id:int>", "error"], 1)]
+    assert set(_durations(observed)) == {("GET", "/products/<id:int>", "200")}
+
+
 def test_unknown_methods_share_one_label(make_request: MakeRequest) -> None:
     """A client can't open series by inventing methods: they are `_OTHER`, and nothing is kept for them."""
     observed = RequestMetrics()

@@ -26,15 +26,13 @@ from fairlead.response import HTTPResponse, JSONResponse, respond_with
 from fairlead.routing import Route, Router
 from fairlead.routing.pattern import Segment, begins_with
 from fairlead.types import ErrorHandler as Handler
+from fairlead.types import Observer
 
 if TYPE_CHECKING:
     from fairlead.request_signals import RequestSignals
     from fairlead.taps import Taps
 
 logger = logging.getLogger("fairlead.dispatch")
-
-Observer = Callable[[Request[Any, Any], int, int, float], None]
-"""`(request, status, body_bytes, duration_s)`, called once for each response."""
 
 
 class Tracer(Protocol):
@@ -189,8 +187,10 @@ class Dispatcher:
     def _observe(self, observe: Observer, request: Request[Any, Any], duration_s: float) -> None:
         """Report what was no plain response."""
         stream = request._response
-        if stream is not None:
+        if stream is not None and stream.ended:
             observe(request, stream.status, stream.bytes_sent, duration_s)
+        elif stream is not None and stream.head_sent:
+            observe(request, stream.status, stream.bytes_sent, duration_s, "error" if stream.failed else "client")
         elif getattr(request.exchange, "upgraded", False):
             observe(request, 101, 0, duration_s)
         else:
@@ -205,6 +205,8 @@ class Dispatcher:
                 await self.signals.failed(request, exc)
             self._log(request, exc)
             if stream is None or not stream.ended:
+                if stream is not None:
+                    stream.failed = True
                 request.exchange.abort()  # the client must not take the part for the whole
             return None
         try:

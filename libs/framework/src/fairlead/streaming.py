@@ -122,6 +122,10 @@ class RequestStream:
 class StreamSink(Protocol):
     """The connection's side of a streamed response."""
 
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of the body went out: none in answer to HEAD, the compressed ones of a compressed body."""
+
     def write_head(self, response: HTTPResponse) -> None:
         """Send the response's head."""
 
@@ -138,14 +142,20 @@ class StreamSink(Protocol):
 class ResponseStream:
     """A response under way. `send` pieces, then `eof`; the server calls `eof` when the handler returns without it."""
 
-    __slots__ = ("_sink", "bytes_sent", "ended", "head_sent", "response")
+    __slots__ = ("_sink", "ended", "failed", "head_sent", "response")
 
     def __init__(self, sink: StreamSink, response: HTTPResponse) -> None:
         self._sink = sink
         self.response = response
         self.head_sent = False
         self.ended = False
-        self.bytes_sent = 0
+        self.failed = False
+        """The handler raised after the head was sent: the body breaks off."""
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of the body went out."""
+        return self._sink.bytes_sent
 
     @property
     def status(self) -> int:
@@ -194,7 +204,6 @@ class ResponseStream:
             self.head_sent = True
         if data:
             chunk = data.encode() if isinstance(data, str) else bytes(data)
-            self.bytes_sent += len(chunk)
             self._sink.write_chunk(chunk)
         if end_stream:
             self._sink.end_body()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Handler: TypeAlias = Callable[..., Any]
 """What is registered for a route: `(request, **path_parameters)`, plain or async."""
@@ -21,6 +21,17 @@ HeaderItems: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 OnDisconnect: TypeAlias = Literal["cancel", "finish"]
 """What becomes of a handler that waits when its client leaves."""
+
+
+class Observer(Protocol):
+    """Is told of each response once, when it is over."""
+
+    def __call__(self, request: Any, status: int, body_bytes: int, duration_s: float, aborted: str = "", /) -> None:
+        """`body_bytes` is the length of the body, whether or not method and status let it be sent; of a streamed one what was sent.
+
+        `aborted` says why a streamed one broke off: "client" (it left) or "error" (its handler raised).
+        """
+
 
 Check: TypeAlias = Callable[[], Awaitable[Any]]
 """A health check: raises when unwell."""

@@ -341,7 +341,7 @@ class ResponseCut(RuntimeError):
 class AsgiSink:
     """The exchange's side of a streamed response."""
 
-    __slots__ = ("_burst", "_exchange", "_is_bodyless", "_length", "_request")
+    __slots__ = ("_burst", "_exchange", "_is_bodyless", "_length", "_request", "bytes_sent")
 
     def __init__(self, exchange: HttpExchange, request: Request[Any, Any]) -> None:
         self._exchange = exchange
@@ -349,6 +349,7 @@ class AsgiSink:
         self._burst = 0
         self._is_bodyless = False
         self._length = BodyLength(None)
+        self.bytes_sent = 0
 
     def write_head(self, response: HTTPResponse) -> None:
         """Put the head. Raises `ServerError` for a Content-Length that is no number, ValueError for fields that can't be sent."""
@@ -360,6 +361,7 @@ class AsgiSink:
         """Put a piece. Raises `ServerError` for more than the Content-Length says."""
         if not self._is_bodyless:
             self._length.take(len(data))
+            self.bytes_sent += len(data)
             self._exchange.put({"type": f"{self._exchange._message}.body", "body": data, "more_body": True})
 
     def end_body(self) -> None:

@@ -154,6 +154,11 @@ class CompressingSink:
         self._is_ending = False
         self._lock = asyncio.Lock()
 
+    @property
+    def bytes_sent(self) -> int:
+        """Of the compressed body."""
+        return self._sink.bytes_sent
+
     def write_head(self, response: HTTPResponse) -> None:
         """Send the head."""
         self._sink.write_head(response)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.request import Request
+from fairlead.types import Observer
 
 if TYPE_CHECKING:
     from fairlead.taps import Taps
@@ -17,8 +18,8 @@ class Application(Protocol):
     app: Any
     """What `request.app` shall be."""
 
-    observer: Callable[[Request[Any, Any], int, int, float], None] | None
-    """Called once per response: `(request, status, body_bytes, duration_s)`."""
+    observer: Observer | None
+    """Called once per response."""
 
     request_class: type[Request[Any, Any]]
     """What requests are made of."""

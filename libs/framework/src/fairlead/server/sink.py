@@ -21,7 +21,7 @@ SENDS_PER_TURN = 64
 class ResponseSink:
     """Chunked for HTTP/1.1, until the connection closes for HTTP/1.0, and counted when a Content-Length was set."""
 
-    __slots__ = ("_bodyless", "_burst", "_chunked", "_connection", "_left", "_request")
+    __slots__ = ("_bodyless", "_burst", "_chunked", "_connection", "_left", "_request", "bytes_sent")
 
     def __init__(self, connection: HttpConnection, request: Request[Any, Any]) -> None:
         self._connection = connection
@@ -30,6 +30,7 @@ class ResponseSink:
         self._bodyless = False
         self._burst = 0
         self._left: int | None = None
+        self.bytes_sent = 0
 
     def write_head(self, response: HTTPResponse) -> None:
         """Send the head. Raises `ServerError` for a Content-Length that is no number."""
@@ -61,13 +62,14 @@ class ResponseSink:
         """Send a piece. Raises `ServerError` for more than the Content-Length says."""
         if self._bodyless:
             return
-        if self._chunked:
-            self._connection.send_now(b"%x\r\n%b\r\n" % (len(data), data))
-            return
+        size = len(data)
         if self._left is not None:
-            self._left -= len(data)
+            self._left -= size
             if self._left < 0:
                 raise ServerError("The body is longer than its Content-Length")
+        self.bytes_sent += size
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (size, data)
         self._connection.send_now(data)
 
     def end_body(self) -> None:

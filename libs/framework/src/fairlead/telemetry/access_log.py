@@ -2,10 +2,11 @@
 
 The line has the schema of every other one (`rendering`), with the event "request", the logger "fairlead.access" and the
 fields request_id, method, route (the template), status, path (without the query unless wanted), duration_ms, bytes,
-client_ip, trace_id and span_id (of a request that has a trace) and user_agent (when wanted). Its level is info, from status
-500 on error.
+client_ip, trace_id and span_id (of a request that has a trace), user_agent (when wanted) and aborted (of an answer that broke
+off: "client" has left, or an "error" came after the head). Its level is info, from status 500 on error. The bytes are those of
+the body that was sent: none for HEAD.
 
-Which requests get a line: all, a share of them (`sample`), or only those that failed (`errors_only`, status ≥ 400).
+Which requests get a line: all, a share of them (`sample`), or only those that failed (`errors_only`, status ≥ 400, or aborted).
 Errors are never sampled away.
 
 It counts the request as well (`metrics`) and finishes its span, if it has one, so that `observe` is all that a finished request
@@ -22,9 +23,8 @@ from __future__ import annotations
 import random
 import time
 from bisect import bisect_left
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,15 +40,14 @@ from fairlead.telemetry.metrics import (
     FIRST_BOUND_S,
     RequestMetrics,
     Row,
+    has_body,
     route_template,
 )
 from fairlead.telemetry.rendering import MAX_TEXT, Event, escape, rfc3339_ms
 from fairlead.telemetry.tracing import spans
+from fairlead.types import Observer
 
-__all__ = ["AccessLog", "Observer"]
-
-Observer: TypeAlias = Callable[[Any, int, int, float], None]
-"""`(request, status, body_bytes, duration_s)`, called once when a response is finished."""
+__all__ = ["AccessLog"]
 
 LOGGER = "fairlead.access"
 FIRST_ERROR = 400
@@ -101,6 +100,7 @@ class AccessLog:
         self._with_user_agent = with_user_agent
         self._trusts_proxies = trusts_proxies
         self._constants: dict[tuple[Any, bytes, int], Constant] = {}
+        self._bodyless: dict[tuple[Any, bytes, int], Constant] = {}
         writer = stream.writer
         is_json = writer is not None and stream.format == "json"
         self.observe: Observer = self._line_writer(writer) if writer is not None and is_json else self._event_writer()
@@ -115,11 +115,12 @@ class AccessLog:
         sample, is_sampled = self._sample, self._sample < 1.0
         moment, begin_s, until_s = "", 0.0, 0.0
 
-        def write_line(request: Any, status: int, body_bytes: int, duration_s: float) -> None:
+        def write_line(request: Any, status: int, body_bytes: int, duration_s: float, aborted: str = "") -> None:
             nonlocal moment, begin_s, until_s
             constant = constants.get((request.route, request.raw_method, status))
             if constant is None:
                 constant = self._constant(request, status)
+                body_bytes = body_bytes if has_body(request, status) else 0
             row, start, target, middle, before_path = constant
             row[0 if duration_s <= FIRST_BOUND_S else bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
             row[DURATION_S] += duration_s
@@ -130,10 +131,12 @@ class AccessLog:
             end = _END
             if spans and (span := spans.pop(request, None)) is not None:
                 span.finish(status, body_bytes, duration_s)
-                end = self._end(request)
-            elif head.has_trace or with_user_agent:
-                end = self._end(request)
-            if is_sampled and status < FIRST_ERROR and random.random() >= sample:
+                end = self._end(request, aborted)
+            elif head.has_trace or with_user_agent or aborted:
+                end = self._end(request, aborted)
+            if aborted:
+                self.metrics.count_aborted(request, aborted)
+            elif is_sampled and status < FIRST_ERROR and random.random() >= sample:
                 return
             if request.target != target:
                 middle = f'{before_path}{self._path(request.target)}","duration_ms":'
@@ -154,22 +157,29 @@ class AccessLog:
         return write_line
 
     def _constant(self, request: Any, status: int) -> Constant:
+        """Those of answers without a body are kept apart, so that only where `observe` finds none is that a question."""
+        kept, key = self._constants if has_body(request, status) else self._bodyless, (request.route, request.raw_method, status)
+        constant = kept.get(key)
+        if constant is None:
+            constant = self._new_constant(request, status)
+            if len(kept) < MAX_CONSTANTS and request.route is not None:
+                kept[key] = constant
+        return constant
+
+    def _new_constant(self, request: Any, status: int) -> Constant:
         level = "error" if status >= 500 else "info"
         head = {"level": level, "event": "request", "logger": LOGGER, **self._stream.identity}
         route = request.route
         what = {"method": _text(request.raw_method), "route": route_template(request), "status": status}
         before_path = f'",{_inside(what)},"path":"'
         target = route.path.encode() if route is not None and "<" not in route.path else b""
-        constant = Constant(
+        return Constant(
             self.metrics.row(request, status),
             f'",{_inside(head)},"request_id":"',
             target,
             f'{before_path}{self._path(target)}","duration_ms":',
             before_path,
         )
-        if len(self._constants) < MAX_CONSTANTS and route is not None:
-            self._constants[route, request.raw_method, status] = constant
-        return constant
 
     def _path(self, target: bytes) -> str:
         """The path as the inside of a JSON string; with the query, when that is wanted."""
@@ -182,12 +192,14 @@ class AccessLog:
     def _shown(self, target: bytes) -> str:
         return mask_tokens(_text(target)) if self._with_query else _text(target.partition(b"?")[0])
 
-    def _end(self, request: Any) -> str:
-        fields = self._more(request)
+    def _end(self, request: Any, aborted: str) -> str:
+        fields = self._more(request, aborted)
         return f'",{_inside(fields)}}}\n' if fields else _END
 
-    def _more(self, request: Any) -> dict[str, str]:
+    def _more(self, request: Any, aborted: str) -> dict[str, str]:
         fields = trace_fields(request)
+        if aborted:
+            fields["aborted"] = aborted
         if self._with_user_agent:
             fields["user_agent"] = escape(mask_tokens(request.headers.get("user-agent", "")[:512]))
         return fields
@@ -197,14 +209,14 @@ class AccessLog:
     def _event_writer(self) -> Observer:
         count, write, sample = self.metrics.observe, self._write_event, self._sample
 
-        def write_event(request: Any, status: int, body_bytes: int, duration_s: float) -> None:
-            count(request, status, body_bytes, duration_s)
-            if status >= FIRST_ERROR or sample >= 1.0 or random.random() < sample:
-                write(request, status, body_bytes, duration_s)
+        def write_event(request: Any, status: int, body_bytes: int, duration_s: float, aborted: str = "") -> None:
+            count(request, status, body_bytes, duration_s, aborted)
+            if aborted or status >= FIRST_ERROR or sample >= 1.0 or random.random() < sample:
+                write(request, status, body_bytes if has_body(request, status) else 0, duration_s, aborted)
 
         return write_event
 
-    def _write_event(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
+    def _write_event(self, request: Any, status: int, body_bytes: int, duration_s: float, aborted: str) -> None:
         """For a terminal: the line says it all in its title. For somebody else's handlers: every field."""
         method, path = _text(request.raw_method), self._shown(request.target)
         fields: dict[str, Any] = {
@@ -212,7 +224,7 @@ class AccessLog:
             "bytes": body_bytes,
             "client_ip": request.client_ip,
             "request_id": request.id,
-            **self._more(request),
+            **self._more(request, aborted),
         }
         title = f"{method} {path} {status}"
         if self._stream.writer is None:

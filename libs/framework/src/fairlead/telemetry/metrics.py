@@ -14,6 +14,8 @@ Labels follow OpenTelemetry's semantic conventions. The route is its template (`
 request that no route took is `_unmatched`, and a method that is not registered is `_OTHER`, so a client can't invent
 series.
 
+An answer that broke off counts as what its head said, and once more in `fairlead_http_responses_aborted_total`, with the reason.
+
 PERF: `observe` costs 0.3 µs (benchmarks/pieces.py). Route, method and status as one tuple are faster to look up than
 nested dictionaries, a list of numbers is faster to change than slots of an object, and the raw method is a slot of the
 request, whereas its text is decoded on demand.
@@ -25,6 +27,7 @@ import time
 from bisect import bisect_left
 from typing import Any, TypeAlias
 
+from fairlead.http.status import has_no_body
 from fairlead.http.trace_context import TraceContext
 from fairlead.telemetry.exposition import OPENMETRICS, PROMETHEUS, negotiate, render
 from fairlead.telemetry.instruments import (
@@ -53,6 +56,7 @@ __all__ = [
     "Registry",
     "RequestMetrics",
     "Snapshot",
+    "has_body",
     "merge",
     "negotiate",
     "registry",
@@ -81,20 +85,28 @@ def route_template(request: Any) -> str:
     return request.uri_template or UNMATCHED
 
 
+def has_body(request: Any, status: int) -> bool:
+    """Whether the body of an answer is sent (RFC 9110 §6.4.1)."""
+    return request.raw_method != b"HEAD" and not has_no_body(status)
+
+
 class RequestMetrics:
     """Counts requests. One per worker, called on the loop's thread; a `Collector` for the registry."""
 
     def __init__(self, max_series: int = 5_000) -> None:
         self._max_series = max_series
         self._by_request: dict[tuple[Any, bytes, int], Row] = {}
+        self._bodyless: dict[tuple[Any, bytes, int], Row] = {}
         self._by_labels: dict[tuple[str, str, str], Row] = {}
+        self._aborted: dict[tuple[str, str, str], int] = {}
         self._exemplars: dict[tuple[tuple[str, str, str], int], Exemplar] = {}
 
-    def observe(self, request: Any, status: int, body_bytes: int, duration_s: float) -> None:
+    def observe(self, request: Any, status: int, body_bytes: int, duration_s: float, aborted: str = "") -> None:
         """Count one finished request, and finish its span, if it has one: the observer's contract of the server."""
         row = self._by_request.get((request.route, request.raw_method, status))
         if row is None:
             row = self.row(request, status)
+            body_bytes = body_bytes if has_body(request, status) else 0
         row[0 if duration_s <= FIRST_BOUND_S else bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
         row[DURATION_S] += duration_s
         row[BYTES_SENT] += body_bytes
@@ -103,14 +115,18 @@ class RequestMetrics:
             row[BYTES_RECEIVED] += head.length or len(request.body)
         if spans and (span := spans.pop(request, None)) is not None:
             span.finish(status, body_bytes, duration_s)
+        if aborted:
+            self.count_aborted(request, aborted)
 
     def row(self, request: Any, status: int) -> Row:
-        """Where to count such a request."""
-        raw_method = request.raw_method
-        labels = self._labels(request, status)
-        row = self._by_labels.setdefault(labels, [0] * (BUCKETS + 3))
-        if raw_method in METHODS and len(self._by_request) < self._max_series:
-            self._by_request[request.route, raw_method, status] = row
+        """Where to count such a request. Those of answers without a body are kept apart: `observe` is to ask whether there is one
+        only where it finds none."""
+        kept, key = self._by_request if has_body(request, status) else self._bodyless, (request.route, request.raw_method, status)
+        row = kept.get(key)
+        if row is None:
+            row = self._by_labels.setdefault(self._labels(request, status), [0] * (BUCKETS + 3))
+            if request.raw_method in METHODS and len(kept) < self._max_series:
+                kept[key] = row
         return row
 
     def _labels(self, request: Any, status: int) -> tuple[str, str, str]:
@@ -119,6 +135,11 @@ class RequestMetrics:
         if labels not in self._by_labels and len(self._by_labels) >= self._max_series:
             labels = (OTHER, OTHER, OTHER)
         return labels
+
+    def count_aborted(self, request: Any, reason: str) -> None:
+        """Count an answer that broke off after its head: "client" or "error"."""
+        method, route, _ = self._labels(request, 0)
+        self._aborted[method, route, reason] = self._aborted.get((method, route, reason), 0) + 1
 
     def add_exemplar(self, request: Any, status: int, duration_s: float, trace: TraceContext) -> None:
         """Remember a traced request as the example of its bucket, in place of the last one."""
@@ -144,6 +165,9 @@ class RequestMetrics:
             durations["exemplars"] = [(list(labels), bucket, one) for (labels, bucket), one in list(self._exemplars.items())]
         return {
             "http_server_request_duration_seconds": durations,
+            "fairlead_http_responses_aborted_total": family(
+                "counter", "Answers that broke off after their head.", self._aborted.items(), labels=[*LABELS[:2], "reason"]
+            ),
             "http_server_response_body_size_bytes": _sizes("Size of the bodies sent.", rows, BYTES_SENT),
             "http_server_request_body_size_bytes": _sizes("Size of the bodies received.", rows, BYTES_RECEIVED),
         }

@@ -21,7 +21,7 @@ SENDS_PER_TURN = 64
 class Http2Sink:
     """Pieces become DATA frames as the windows allow."""
 
-    __slots__ = ("_burst", "_connection", "_is_bodyless", "_length", "_request", "_stream")
+    __slots__ = ("_burst", "_connection", "_is_bodyless", "_length", "_request", "_stream", "bytes_sent")
 
     def __init__(self, connection: Http2Connection, stream: Http2Stream, request: Request[Any, Any]) -> None:
         self._connection = connection
@@ -30,6 +30,7 @@ class Http2Sink:
         self._burst = 0
         self._is_bodyless = False
         self._length = BodyLength(None)
+        self.bytes_sent = 0
 
     def write_head(self, response: HTTPResponse) -> None:
         """Send the head. Raises `ServerError` for a Content-Length that is no number, ValueError for fields that can't be sent."""
@@ -41,6 +42,7 @@ class Http2Sink:
         """Send a piece. Raises `ServerError` for more than the Content-Length says."""
         if not self._is_bodyless:
             self._length.take(len(data))
+            self.bytes_sent += len(data)
             self._stream.outflow.put(data, is_last=False)
             self._connection.send_soon(self._stream)
 
