@@ -11,7 +11,7 @@ from fairlead.management.app import build_management_app
 from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.telemetry.metrics import Snapshot
 from fairlead.testing import AsyncTestClient
-from fairlead.workers.messages import CheckResult, WorkerState
+from fairlead.workers.messages import CheckResult, RestartCause, WorkerState
 
 SICK = CheckResult("database", "readiness", critical=True, error="connection refused")
 
@@ -20,7 +20,9 @@ class Fleet:
     """One worker whose state the test sets."""
 
     def __init__(self) -> None:
-        self.worker = WorkerStatus(0, WorkerState.READY, pid=7, restarts=2, silent_s=0.25, uptime_s=60.0, checks=())
+        self.worker = WorkerStatus(
+            0, WorkerState.READY, 7, 2, silent_s=0.25, uptime_s=60.0, checks=(), restart_causes={RestartCause.DIED: 2}
+        )
         self.draining = False
 
     def status(self) -> FleetStatus:
@@ -96,7 +98,7 @@ async def test_metrics_are_the_services_and_the_workers(client: httpx.AsyncClien
         "orders_total 3",
         'fairlead_workers{state="ready"} 1',
         'fairlead_workers{state="failed"} 0',
-        'fairlead_worker_restarts_total{worker="0"} 2',
+        'fairlead_worker_restarts_total{worker="0",cause="died"} 2',
         'fairlead_worker_silence_seconds{worker="0"} 0.25',
         "fairlead_draining 0",
     ):

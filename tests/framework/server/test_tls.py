@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from fairlead import App, Request, text
 from fairlead.errors import ConfigurationError
@@ -178,6 +179,8 @@ async def test_renewed_certificate(
     served.sweep(begun + 59)
     assert await client.serial("shop.example") == serial(open_before)
     served.sweep(begun + 60)
+    expires_at = served.expiries()[str(shop / "fullchain.pem")]
+    assert expires_at == x509.load_pem_x509_certificate((shop / "fullchain.pem").read_bytes()).not_valid_after_utc.timestamp()
     assert await client.serial("shop.example") == await client.serial("new.example") == await client.serial(None) == renewed
     assert [record.names for record in caplog.records if hasattr(record, "names")] == [["new.example", "shop.example"]]
     await open_before.send(GET)

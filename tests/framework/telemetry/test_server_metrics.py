@@ -8,7 +8,7 @@ from typing import Any
 from fairlead import App
 from fairlead.server import Server
 from fairlead.telemetry.metrics import merge, render
-from fairlead.telemetry.server_metrics import ServerMetrics
+from fairlead.telemetry.server_metrics import CertificateMetrics, ServerMetrics
 from fairlead.testing import AsyncTestClient
 from fairlead.websocket import Overflow, PreparedMessage, SendQueue
 from fairlead.workers.listener import open_listener
@@ -90,3 +90,17 @@ async def test_what_waits_and_what_a_ping_takes() -> None:
     assert 0 <= round_trips[0] < 10
     assert sum(round_trips[1:]) == 1
     assert b'fairlead_websocket_ping_seconds_bucket{le="+Inf"} 1\n' in render(merge([during]))
+
+
+def test_certificates_say_when_they_expire() -> None:
+    """K10: by file; of two workers the one with the older certificate counts."""
+
+    class Known:
+        def __init__(self, expires_at: float) -> None:
+            self._expires_at = expires_at
+
+        def expiries(self) -> dict[str, float]:
+            return {"/tls/tls.crt": self._expires_at}
+
+    both = merge([CertificateMetrics(Known(2_000.0)).collect(), CertificateMetrics(Known(1_000.0)).collect()])
+    assert both["fairlead_tls_certificate_expiry_timestamp_seconds"]["series"] == [(["/tls/tls.crt"], 1_000.0)]

@@ -13,7 +13,7 @@ import pytest
 
 from fairlead.request import Request
 from fairlead.telemetry.instruments import Registry
-from fairlead.telemetry.watchdog import Watchdog
+from fairlead.telemetry.watchdog import LAG_WINDOW_S, Watchdog
 
 from .conftest import MakeRequest
 
@@ -130,19 +130,24 @@ async def test_a_blockage_that_nobody_saw_is_counted(caplog: pytest.LogCaptureFi
     assert _value(registry, "fairlead_loop_blockages_total") == 1
 
 
-async def test_the_lag_is_the_longest_since_it_was_asked_for() -> None:
-    """The lag of the heartbeat and the gauge: the latest tick since the last question, and a blockage that is going on."""
+async def test_the_lag_is_the_longest_of_two_windows() -> None:
+    """T3, K10: every reader sees the latest tick of the last half minute, none takes it from another; and what goes on."""
     clock, registry = Clock(), Registry()
     watchdog = Watchdog(1.0, registry=registry, clock=clock)
     watchdog.start()
     clock.now += 0.75
     watchdog._tick()
-    clock.now += 0.25
-    watchdog._tick()
-    assert watchdog.take_lag_s() == 0.5
-    assert watchdog.take_lag_s() == 0.0
+    for _ in range(2):
+        clock.now += 0.25
+        watchdog._tick()
+        assert _value(registry, "fairlead_loop_lag_seconds") == 0.5
     clock.now += 1.25
     assert _value(registry, "fairlead_loop_lag_seconds") == 1.0
+    clock.now -= 1.0
+    for _ in range(2 * round(LAG_WINDOW_S * 4) + 2):
+        clock.now += 0.25
+        watchdog._tick()
+    assert _value(registry, "fairlead_loop_lag_seconds") == 0.0
     watchdog.stop()
 
 

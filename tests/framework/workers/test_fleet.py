@@ -166,7 +166,8 @@ async def test_counters_survive_a_replacement(start: Any) -> None:
     await service.get("/")
     assert await requests_counted(service) == 11
     metrics = (await service.probe("/metrics"))[1]
-    assert 'fairlead_worker_restarts_total{worker="0"} 1' in metrics
+    assert 'fairlead_worker_restarts_total{worker="0",cause="replaced"} 1' in metrics
+    assert 'fairlead_worker_restarts_total{worker="0",cause="died"} 0' in metrics
     assert 'fairlead_workers{state="ready"} 2' in metrics
 
 

@@ -28,6 +28,9 @@ async def test_a_killed_worker_is_replaced(start: Any) -> None:
     await service.event("worker is ready", worker=0, count=2)
     assert len(service.find("worker has failed")) == 1
     assert {await service.get("/") for _ in range(8)} == {(200, "hello")}
+    metrics = (await service.probe("/metrics"))[1]
+    assert 'fairlead_worker_restarts_total{worker="0",cause="died"} 1' in metrics
+    assert 'fairlead_worker_restarts_total{worker="1",cause="died"} 0' in metrics
 
 
 async def test_a_connection_in_the_queue_survives_its_worker(start: Any) -> None:
@@ -50,6 +53,7 @@ async def test_a_blocked_worker_is_shown_ended_and_replaced(start: Any) -> None:
     assert line["cause"] == "its loop has been blocked for 1.5 s; killed by SIGABRT"
     assert "in block" in line["stack"]
     await service.event("worker is ready", count=2)
+    assert 'fairlead_worker_restarts_total{worker="0",cause="blocked"} 1' in (await service.probe("/metrics"))[1]
     assert await service.get("/") == (200, "hello")
 
 

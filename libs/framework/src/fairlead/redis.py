@@ -22,6 +22,7 @@ own).
 
 from __future__ import annotations
 
+import builtins
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,7 @@ from fairlead.redis_library import (
     TimeoutError,
 )
 from fairlead.settings import Secret
+from fairlead.telemetry.instruments import CounterSeries
 from fairlead.telemetry.pool_metrics import watch_pool
 
 if TYPE_CHECKING:
@@ -85,23 +87,24 @@ def attach(
     later. Raises `ConfigurationError` for a malformed URL; the message never holds the URL, which may carry a
     password.
     """
-    client = Redis.from_pool(
-        _pool(
-            url.reveal() if isinstance(url, Secret) else url,
-            max_connections=max_connections,
-            timeout=pool_timeout_s,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=connect_timeout_s,
-        )
+    pool = _pool(
+        url.reveal() if isinstance(url, Secret) else url,
+        max_connections=max_connections,
+        timeout=pool_timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=connect_timeout_s,
     )
+    client = Redis.from_pool(pool)
 
     async def check() -> None:
         await client.ping()
 
     def count(index: int) -> int:
-        return int(client.connection_pool.get_connection_count()[index][0])  # idle ones, then those in use
+        return int(pool.get_connection_count()[index][0])  # idle ones, then those in use
 
-    watch_pool(name, idle=partial(count, 0), used=partial(count, 1), maximum=client.connection_pool.max_connections)
+    pool.timeouts = watch_pool(
+        name, idle=partial(count, 0), used=partial(count, 1), waiting=lambda: pool.waiting, maximum=pool.max_connections
+    )
 
     @app.exception(*OUTAGE)
     def answer_outage(request: Request[Any, Any], exception: Exception) -> HTTPResponse:
@@ -145,6 +148,22 @@ class _Pool(BlockingConnectionPool):
         CONNECT_RETRIES,
         supported_errors=(ConnectionError,),  # not TimeoutError: waiting once for a silent host is enough
     )
+    waiting = 0
+    """Who waits for a connection."""
+    timeouts = CounterSeries()
+    """Who waited for one in vain; `attach` gives each pool its own."""
+
+    async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
+        self.waiting += 1
+        try:
+            connection: AbstractConnection = await super().get_connection()  # type: ignore[no-untyped-call]
+            return connection
+        except ConnectionError as error:
+            if isinstance(error.__cause__, builtins.TimeoutError):
+                self.timeouts.inc()
+            raise
+        finally:
+            self.waiting -= 1
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         open_connection = super().ensure_connection

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from fairlead.telemetry.metrics import Snapshot
-from fairlead.workers.messages import CheckResult, WorkerState
+from fairlead.workers.messages import CheckResult, RestartCause, WorkerState
 
 __all__ = ["Fleet", "FleetStatus", "Operator", "WorkerStatus"]
 
@@ -24,6 +24,7 @@ class WorkerStatus(Struct, frozen=True):
     pid: int | None
     """None between a death and the next start."""
     restarts: int
+    """How often a worker was started in another one's place."""
     silent_s: float
     """How long nothing has been heard of the slot's loop."""
     uptime_s: float = 0.0
@@ -33,6 +34,8 @@ class WorkerStatus(Struct, frozen=True):
     connections: int = 0
     checks: tuple[CheckResult, ...] | None = None
     """The last results of the health checks; None as long as none has been run."""
+    restart_causes: dict[RestartCause, int] = {}
+    """The restarts by why; empty where there can be none."""
 
 
 class FleetStatus(Struct, frozen=True):

@@ -19,11 +19,11 @@ def fleet_snapshot(status: FleetStatus) -> Snapshot:
     per_worker = ["worker"]
     return {
         "fairlead_workers": _family("gauge", "Worker slots by the state of their worker.", ["state"], states),
-        "fairlead_worker_restarts_total": _family(
+        "fairlead_worker_restarts_total": family(
             "counter",
-            "Workers that were started again, after a death or as a replacement.",
-            per_worker,
-            [(label, worker.restarts) for label, worker in workers],
+            "Workers that were started in another one's place, by cause.",
+            [((label, str(cause)), count) for label, worker in workers for cause, count in worker.restart_causes.items()],
+            labels=[*per_worker, "cause"],
         ),
         "fairlead_worker_silence_seconds": _family(
             "gauge",

@@ -38,6 +38,7 @@ from fairlead.postgres.connection import (
     unavailable,
 )
 from fairlead.settings import Secret
+from fairlead.telemetry.instruments import CounterSeries
 from fairlead.telemetry.pool_metrics import watch_pool
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class Database:
         self.acquire_timeout_s = acquire_timeout_s
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._answered_at = 0.0
+        self._waiting = 0
+        self.timeouts = CounterSeries()
+        """Who waited for a connection in vain."""
 
     def __repr__(self) -> str:
         return f"<Database {self.name}>"
@@ -178,6 +182,10 @@ class Database:
         """Connections that are borrowed; 0 while the database is closed."""
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool is not None else 0
 
+    def waiting(self) -> int:
+        """Who waits for a connection."""
+        return self._waiting
+
     def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:
             raise RuntimeError(f"database {self.name!r} is not open")
@@ -187,11 +195,16 @@ class Database:
         return _Borrowed(self, self._opened())
 
     async def _acquire(self, pool: asyncpg.Pool[asyncpg.Record]) -> Connection:
+        self._waiting += 1
         try:
             return await pool.acquire(timeout=self.acquire_timeout_s)
         except (asyncpg.PostgresError, *DRIVER_ERRORS, OSError) as error:
             # Whatever prevents a connection, a changed password included, is an outage to the client.
+            if isinstance(error, TimeoutError):
+                self.timeouts.inc()
             raise unavailable(error) from error
+        finally:
+            self._waiting -= 1
 
     async def _reset(self, connection: Connection) -> None:
         if is_lost(connection):
@@ -260,7 +273,7 @@ def attach(
     async def close_pool(_app: App[Any, Any]) -> None:
         await database.close()
 
-    watch_pool(name, idle=database.idle, used=database.used, maximum=max_size)
+    database.timeouts = watch_pool(name, idle=database.idle, used=database.used, waiting=database.waiting, maximum=max_size)
     app.before_server_start(open_pool)
     app.after_server_stop(close_pool)
     app.health.add(name, database.check, critical=True)

@@ -91,6 +91,10 @@ class Certificates:
         connection.context = self._loaded[0].context
         return None
 
+    def expiries(self) -> dict[str, float]:
+        """When each certificate that is loaded expires, as Unix seconds, by the path of its file."""
+        return {str(loaded.files.certificate): loaded.expires_at for loaded in self._loaded}
+
     def sweep(self, now: float) -> None:
         """Look at the files again when it is time to. Called once a second; `now` is the coarse clock's."""
         if not self._check_interval_s:
@@ -126,7 +130,9 @@ class _Loaded:
         self._state = _state_of(files)
         self.context = context
         self.files_into(context)
-        self.names = _names_of(files.certificate)
+        decoded = _decoded(files.certificate)
+        self.names = frozenset(value.lower() for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS")
+        self.expires_at = ssl.cert_time_to_seconds(decoded["notAfter"])
 
     def files_into(self, context: ssl.SSLContext) -> None:
         """Load them. Raises `ConfigurationError`; a key that needs a password, and has none, asks nobody for it."""
@@ -162,7 +168,7 @@ def _state_of(files: CertificateFiles) -> list[tuple[int, int, int] | None]:
     return states
 
 
-def _names_of(certificate: Path) -> frozenset[str]:
-    """The DNS names, in lower case. The standard library has no public function that reads a certificate of one's own."""
-    decoded = ssl._ssl._test_decode_cert(certificate)  # type: ignore[attr-defined]
-    return frozenset(value.lower() for kind, value in decoded.get("subjectAltName", ()) if kind == "DNS")
+def _decoded(certificate: Path) -> dict[str, Any]:
+    """What it says. The standard library has no public function that reads a certificate of one's own."""
+    decoded: dict[str, Any] = ssl._ssl._test_decode_cert(certificate)  # type: ignore[attr-defined]
+    return decoded

@@ -1,4 +1,4 @@
-"""What a server counts in plain integers, as families for `/metrics`: refused messages and websockets (missions W10, K10)."""
+"""What a server knows, as families for `/metrics`: refused messages, websockets, certificates (missions W10, K10)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from fairlead.telemetry.snapshot import Family, Kind, Snapshot, family
 from fairlead.websocket.stats import ROUND_TRIP_BOUNDS_S, WebsocketStats
 
-__all__ = ["ServerMetrics"]
+__all__ = ["CertificateMetrics", "ServerMetrics"]
 
 
 class CountingServer(Protocol):
@@ -33,6 +33,30 @@ class ServerMetrics:
         """The numbers as they are now."""
         sockets = self._server.websocket_stats
         return {**_refusals(self._server.refused), **(_websockets(sockets) if sockets is not None else {})}
+
+
+class KnownCertificates(Protocol):
+    """What is asked of `fairlead.server.tls.Certificates`."""
+
+    def expiries(self) -> Mapping[str, float]:
+        """File → when its certificate expires, as Unix seconds."""
+
+
+class CertificateMetrics:
+    """A `Collector` for the registry. Of several workers, the one with the oldest certificate counts."""
+
+    def __init__(self, certificates: KnownCertificates) -> None:
+        self._certificates = certificates
+
+    def collect(self) -> Snapshot:
+        """As it is now: renewed certificates are picked up without a restart."""
+        series = [((path,), expires_at) for path, expires_at in self._certificates.expiries().items()]
+        text = "When the certificate that is served expires, as Unix time."
+        return {
+            "fairlead_tls_certificate_expiry_timestamp_seconds": family(
+                "gauge", text, series, labels=["certificate"], combine="min"
+            )
+        }
 
 
 def _refusals(counts: Mapping[int, int]) -> Snapshot:

@@ -34,6 +34,9 @@ __all__ = ["Watchdog"]
 
 _logger = logging.getLogger("fairlead.watchdog")
 
+LAG_WINDOW_S = 30.0
+"""The gauge tells of the longest lag of this and of the window before, so that every reader sees it, however many there are."""
+
 OnBlocked = Callable[[float, str], None]
 """`(blocked_s, stack)`, called in the watchdog's thread, once per blockage."""
 
@@ -56,7 +59,8 @@ class Watchdog:
         self._on_blocked = on_blocked
         self._clock = clock
         self._ticked_at = 0.0
-        self._lag_s = 0.0
+        self._lag_s = self._last_lag_s = 0.0
+        self._window_ends_at = 0.0
         self._blocked_at: float | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -67,8 +71,8 @@ class Watchdog:
         self._blockages = registry.counter("fairlead_loop_blockages_total", blockages).labels()
         blocked = "Time that the event loop stood still in blockages."
         self._blocked_s = registry.counter("fairlead_loop_blocked_seconds_total", blocked).labels()
-        lag = "The longest delay of the event loop's timer since the last snapshot."
-        registry.gauge("fairlead_loop_lag_seconds", lag, combine="max").set_function(self.take_lag_s)
+        lag = "The longest delay of the event loop's timer within the last half minute to minute."
+        registry.gauge("fairlead_loop_lag_seconds", lag, combine="max").set_function(self.lag_s)
 
     def start(self) -> None:
         """Begin to watch the running loop."""
@@ -87,17 +91,18 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join(timeout=1.0)
 
-    def take_lag_s(self) -> float:
-        """The longest delay of a tick since this was last asked; the present one counts while the loop is blocked."""
-        lag_s = max(self._lag_s, self._clock() - self._ticked_at - self._interval_s, 0.0)
-        self._lag_s = 0.0
-        return lag_s
+    def lag_s(self) -> float:
+        """The longest delay of a tick in this window and the one before; the present one counts while the loop is blocked."""
+        return max(self._lag_s, self._last_lag_s, self._clock() - self._ticked_at - self._interval_s)
 
     # in the loop's thread
 
     def _tick(self) -> None:
         now = self._clock()
         late_s = now - self._ticked_at - self._interval_s
+        if now >= self._window_ends_at:
+            self._window_ends_at = now + LAG_WINDOW_S
+            self._last_lag_s, self._lag_s = self._lag_s, 0.0
         self._lag_s = max(self._lag_s, late_s)
         if self._blocked_at is not None or late_s >= self.threshold_s:
             self._recover(now)

@@ -176,17 +176,18 @@ class WorkerFleet:
 
 
 def _slot_status(slot: Slot, now_s: float) -> WorkerStatus:
-    worker = slot.worker
+    worker, restarts = slot.worker, sum(slot.restarts.values())
     if worker is None or worker.ended.is_set():
         silent_s = now_s - slot.last_alive_s
-        return WorkerStatus(slot.index, WorkerState.FAILED, None, slot.restarts, silent_s)
+        return WorkerStatus(slot.index, WorkerState.FAILED, None, restarts, silent_s, restart_causes=dict(slot.restarts))
     beat = worker.last_beat
     since_s = max(slot.last_alive_s, worker.last_sign_s) if worker.ready_s is not None else slot.last_alive_s
     return WorkerStatus(
         worker=slot.index,
         state=worker.state,
         pid=worker.pid,
-        restarts=slot.restarts,
+        restarts=restarts,
+        restart_causes=dict(slot.restarts),
         silent_s=now_s - since_s,
         uptime_s=now_s - worker.ready_s if worker.ready_s is not None else 0.0,
         lag_s=beat.lag_s if beat else 0.0,

@@ -24,6 +24,7 @@ __all__ = [
     "Inspect",
     "Inspected",
     "Metrics",
+    "RestartCause",
     "Retire",
     "WorkerSpec",
     "WorkerState",
@@ -38,6 +39,19 @@ class WorkerState(StrEnum):
     DRAINING = "draining"
     STOPPED = "stopped"
     FAILED = "failed"
+
+
+class RestartCause(StrEnum):
+    """Why a worker was started in another one's place."""
+
+    REPLACED = "replaced"
+    """On purpose: a reload, or it had lived long enough."""
+    DIED = "died"
+    """An exit or a signal that nobody of ours had asked for."""
+    BLOCKED = "blocked"
+    """Its loop stood still past the heartbeat's time-out, and it was ended."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The kernel killed it for want of memory."""
 
 
 class CheckResult(Struct, frozen=True):

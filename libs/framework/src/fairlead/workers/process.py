@@ -43,6 +43,7 @@ from fairlead.workers.messages import (
     Inspect,
     Inspected,
     Metrics,
+    RestartCause,
     Retire,
     WorkerSpec,
     WorkerState,
@@ -99,6 +100,8 @@ class WorkerProcess:
         self.ended = asyncio.Event()
         self.ran_out_of_memory = False
         """Whether the kernel killed it for want of memory."""
+        self.was_blocked = False
+        """Whether it was ended because its loop stood still."""
         self.logs_detail = True
         """Whether a failure is logged with its traceback; not where that is printed elsewhere."""
         self.last_beat: Beat | None = None
@@ -127,6 +130,13 @@ class WorkerProcess:
     def healthy_s(self) -> float:
         """For how long the worker has been, or was, ready and beating."""
         return self.last_sign_s - self.ready_s if self.ready_s is not None else 0.0
+
+    @property
+    def restart_cause(self) -> RestartCause:
+        """What another worker in its place is counted under. Only after it has died."""
+        if self.ran_out_of_memory:
+            return RestartCause.OUT_OF_MEMORY
+        return RestartCause.BLOCKED if self.was_blocked else RestartCause.DIED
 
     async def start(self) -> None:
         """Spawn the process and tell it what to do. Raises OSError when there is no room for another process."""
@@ -274,6 +284,7 @@ class WorkerProcess:
             self._set_guard()
             return
         self._overdue = cause
+        self.was_blocked = self.state is WorkerState.READY
         self._signal(signal.SIGABRT)
         self._timer = asyncio.get_running_loop().call_later(ABORT_GRACE_S, self._signal, signal.SIGKILL)
 

@@ -17,7 +17,7 @@ from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
 from fairlead.telemetry.observer import Observer, compose
 from fairlead.telemetry.otel import wants
 from fairlead.telemetry.process_metrics import ProcessMetrics
-from fairlead.telemetry.server_metrics import ServerMetrics
+from fairlead.telemetry.server_metrics import CertificateMetrics, ServerMetrics
 from fairlead.telemetry.tracing import unobserved
 from fairlead.telemetry.watchdog import Watchdog
 from fairlead.workers.messages import Beat, CheckResult
@@ -51,6 +51,7 @@ class Service:
         self._watchdog: Watchdog | None = None
         self._checks: tuple[CheckResult, ...] | None = None
         self._requests = RequestMetrics()
+        self._process = ProcessMetrics()
         self._otel: Any = None
         self._recycling = Recycling(app.config)
         self._certificates = certificates_of(app.config)
@@ -88,6 +89,8 @@ class Service:
         )
         await self._server.start()
         registry.add(ServerMetrics(self._server))
+        if self._certificates is not None:
+            registry.add(CertificateMetrics(self._certificates))
         await self.app.started()
         await self._run_checks()
         if self.app.config.BLOCKED_LOOP_THRESHOLD:
@@ -156,6 +159,7 @@ class Service:
         await self._within(self.app.shutdown(left_s / 2), end_s, "after_server_stop")
         if self._watchdog is not None:
             self._watchdog.stop()
+        self._process.end()
         if self._otel is not None:
             await self._otel.end(max(end_s - time.monotonic(), LAST_EXPORT_S))
 
@@ -194,7 +198,8 @@ class Service:
         config = self.app.config
         registry.add(self._requests)
         registry.add(self._stream)
-        registry.add(ProcessMetrics())
+        self._process.begin()
+        registry.add(self._process)
         access_log = None
         if config.ACCESS_LOG:
             access_log = AccessLog(

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from fairlead.workers.deaths import Deaths
 from fairlead.workers.listener import add_listener
-from fairlead.workers.messages import WorkerState
+from fairlead.workers.messages import RestartCause, WorkerState
 from fairlead.workers.plan import Plan
 from fairlead.workers.process import WorkerObserver, WorkerProcess
 from fairlead.workers.reaper import Reaper
@@ -47,7 +47,7 @@ class Slot:
         """The one that serves, or that is to: None only between a death and the next spawn."""
         self.workers: set[WorkerProcess] = set()
         """All that are not buried: the old and the new while one is being replaced."""
-        self.restarts = 0
+        self.restarts = dict.fromkeys(RestartCause, 0)
         self.was_ready = asyncio.Event()
         self.last_alive_s = time.monotonic()
         """When a worker of this slot was last heard of."""
@@ -92,7 +92,7 @@ class Slot:
                 self.workers.discard(new)
                 return new.cause or "the service is stopping"
             self.worker = new
-            self.restarts += 1
+            self.restarts[RestartCause.REPLACED] += 1
             old.drain(time.monotonic() + self._plan.graceful_shutdown_timeout_s)
         await old.ended.wait()
         return ""
@@ -151,7 +151,7 @@ class Slot:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
         if not self._stopping.is_set():
-            self.restarts += 1
+            self.restarts[dead.restart_cause] += 1
             self.worker = await self._spawn()
 
     async def _bury_all(self) -> None:
