@@ -178,6 +178,34 @@ async def test_sanics_listeners_of_the_main_process_are_not_silently_left_out(st
     assert len(service.find("these listeners run in a single process only")) == 1
 
 
+async def test_stores_in_memory_of_several_workers_are_warned_of(start: Any) -> None:
+    """T8: each worker has sessions, counters, answers and channels of its own; the second one says so, once, with the remedy."""
+    stores = """
+from fairlead.channels import MemoryBackend as ChannelsInMemory
+from fairlead.idempotency import MemoryStore as AnswersInMemory
+from fairlead.limits import RateLimit
+from fairlead.sessions import MemoryStore, Sessions
+Sessions(MemoryStore()).install(app)
+RateLimit("all", 1_000, window_s=60).install(app)
+app.ctx.kept = ChannelsInMemory(), AnswersInMemory()
+"""
+    alone = await (await start("--workers", "1", more=stores)).ready()
+    alone.signal(signal.SIGTERM)
+    assert await alone.exit_status() == 0
+    assert alone.find("each worker has its own: share it, or serve with one worker") == []
+    service = await (await start("--workers", "3", more=stores)).ready()
+    service.signal(signal.SIGTERM)
+    assert await service.exit_status() == 0
+    warnings = service.find("each worker has its own: share it, or serve with one worker")
+    assert {line["what"]: line["use"] for line in warnings} == {
+        "channels": "fairlead.channels.redis.RedisBackend",
+        "sessions": "fairlead.sessions.redis.RedisStore",
+        "the answers of idempotency keys": "fairlead.idempotency.redis.RedisStore or .postgres.PostgresStore",
+        "the counters of rate limits": "fairlead.limits.redis.RedisBackend",
+    }
+    assert [line["worker"] for line in warnings] == [1] * 4
+
+
 async def test_a_second_service_does_not_share_a_port(start: Any) -> None:
     """K4: SO_REUSEPORT would let a second service of the same user have half of the connections."""
     port = (await (await start()).ready()).port()

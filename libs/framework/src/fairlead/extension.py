@@ -1,10 +1,10 @@
 """Extensions: objects that change what happens around handlers, of an application, a blueprint, a group, or one route.
 
-    limit = RateLimit(100, window_s=60)
+    limit = RateLimit("shop", 100, window_s=60)
     limit.install(app)          # every route; a blueprint or a group takes it as well
 
     @app.post("/login")
-    @RateLimit(5, window_s=60)  # this route
+    @RateLimit("login", 5, window_s=60)  # this route
     async def login(request): ...
 
 How this works. An extension is made of request and response middleware. `install` registers them where it is told to; used

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 
 from fairlead.channels.line import DATA, MESSAGE_ID, Counted, Heard, Joined, Posting, Said
 from fairlead.channels.stream import BEGINNING, Entry, Extent, StreamPosition
+from fairlead.locality import note_local
 
 
 class MemoryBackend:
@@ -24,6 +25,7 @@ class MemoryBackend:
         self._streams: dict[str, MemoryStream] = {}
         self._boards: dict[str, _Board] = {}
         self._lines: set[MemoryLine] = set()
+        note_local("channels", "fairlead.channels.redis.RedisBackend")
 
     def stream(self, name: str) -> MemoryStream:
         """The stream of this name."""

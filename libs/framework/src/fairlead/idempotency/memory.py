@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from fairlead.errors import ServiceUnavailable
 from fairlead.idempotency.store import InFlight, StoredAnswer
+from fairlead.locality import note_local
 
 __all__ = ["MemoryStore"]
 
@@ -26,6 +27,7 @@ class MemoryStore:
         self._clock = clock
         self._answers: OrderedDict[str, tuple[float, StoredAnswer]] = OrderedDict()
         self._in_flight: set[str] = set()
+        note_local("the answers of idempotency keys", "fairlead.idempotency.redis.RedisStore or .postgres.PostgresStore")
 
     def __len__(self) -> int:
         return len(self._answers) + len(self._in_flight)

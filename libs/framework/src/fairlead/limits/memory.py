@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlead.limits.rule import Decision, Rule
+from fairlead.locality import note_local
 
 __all__ = ["MemoryBackend"]
 
@@ -27,6 +28,7 @@ class MemoryBackend:
         self._max_keys = max_keys
         self._clock = clock
         self._counters: OrderedDict[str, tuple[float, dict[Any, Any]]] = OrderedDict()
+        note_local("the counters of rate limits", "fairlead.limits.redis.RedisBackend")
 
     def __len__(self) -> int:
         return len(self._counters)

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from fairlead.locality import note_local
 from fairlead.sessions.store import Record, check_size, new_token, stored_key
 
 __all__ = ["MemoryStore"]
@@ -23,6 +24,7 @@ class MemoryStore:
         self._max_bytes = max_bytes
         self._clock = clock
         self._sessions: OrderedDict[str, tuple[float, Record]] = OrderedDict()
+        note_local("sessions", "fairlead.sessions.redis.RedisStore")
 
     def __len__(self) -> int:
         return len(self._sessions)

@@ -23,6 +23,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from fairlead.locality import local_state
 from fairlead.workers.application_command import call
 from fairlead.workers.black_box import record_into
 from fairlead.workers.channel import Channel, receive_now
@@ -116,6 +117,9 @@ class Worker:
         never = [event for event in RELOAD_EVENTS if app.lifecycle.listeners(event)]
         if never and self._spec.slot == 0:
             logger.warning("these listeners never run: files are watched without the service", extra={"on": never})
+        if self._spec.slot == 1:  # the second worker: from now on there is more than one
+            for what, shared in local_state().items():
+                logger.warning("each worker has its own: share it, or serve with one worker", extra={"what": what, "use": shared})
         self._run_beside(service.keep_checking())
         self._run_beside(self._beat(service))
 
