@@ -7,14 +7,13 @@ the handler itself negotiates the upgrade. Until then every refusal is a plain H
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fairlead.request import Request
 
 Around = Callable[[Callable[..., Any]], Callable[..., Any]]
-Serve = Callable[[Request[Any, Any], Any, Callable[..., Any], Mapping[str, Any]], Awaitable[None]]
+Serve = Callable[[Request[Any, Any], Any, Callable[..., Any], Mapping[str, Any], Sequence[Any]], Awaitable[BaseException | None]]
 
 
 class Opening:
@@ -36,22 +35,9 @@ class Opening:
         """
         ws = await request.exchange.upgrade(request, self._options)
         call = handler if self._around is None else self._around(handler)
-        failure: BaseException | None = None
-
-        async def run(request: Request[Any, Any], ws: Any) -> None:
-            nonlocal failure
-            try:
-                result = call(request, ws, *values, **named)
-                if inspect.isawaitable(result):
-                    await result
-            except BaseException as exc:
-                failure = exc
-                raise
-
-        await self._serve(request, ws, run, {})
-        if failure is not None:
-            self.failure = failure
-            raise failure
+        self.failure = await self._serve(request, ws, call, named, values)
+        if self.failure is not None:
+            raise self.failure
 
 
 def opened(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -371,7 +371,7 @@ class HttpConnection(Link):
         if self.lost:
             raise RequestCancelled("the client is gone")
         self.session = open_websocket(self, request, options)
-        self.session.inbox.waiter.stepper = self.shared.runner.stepper()
+        self.session.inbox.waiter.identity = self.shared.runner.identity()
         self.state, self.final = UPGRADED, True
         self.deadline = inf
         if self._paused:

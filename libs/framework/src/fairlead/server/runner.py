@@ -43,39 +43,18 @@ class Owner(Protocol):
 class _Spare:
     """A driver, the task that may take it over, and what it shall take over."""
 
-    __slots__ = ("_loop", "_send", "client_left", "context", "driver", "owner", "stepped", "task", "waits_for")
+    __slots__ = ("client_left", "context", "driver", "owner", "task", "waits_for")
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
         self.driver = driver
-        self._send = driver.send
         self.context: Context | None = None
         self.owner: Owner | None = None
         self.waits_for: Any = loop.create_future()
         """What the task is to wait for: at first for a request."""
         self.client_left = False
-        self.stepped: Any = None
         coroutine = _run_request(self)
         coroutine.send(None)
         self.task = loop.create_task(coroutine, context=Context())
-
-    def step(self, waiter: Any) -> None:
-        """Run on a request that waits for `waiter`; its task, which does so too, hears of it when it waits for something else."""
-        loop, task, context = self._loop, self.task, self.context
-        assert context is not None
-        waits_for: Any = DONE  # should the driver die
-        _enter_task(loop, task)
-        try:
-            waits_for = context.run(self._send, None)
-        finally:
-            _leave_task(loop, task)
-            if waits_for is not waiter:
-                self._hand_over(waits_for, waiter)
-
-    def _hand_over(self, waits_for: Any, waiter: Any) -> None:
-        """To the task, which takes it from here."""
-        self.stepped = waits_for
-        waiter.wake_soon()
 
 
 class Runner:
@@ -129,8 +108,8 @@ class Runner:
         self._renew()
         return task
 
-    def stepper(self) -> _Spare | None:
-        """Who can run the request that is running now by hand; None for a task that isn't a request's."""
+    def identity(self) -> _Spare | None:
+        """Task and context of the request that is running now; None in a task that isn't a request's."""
         task = asyncio.current_task()
         return self._spare if task is self._task else self.in_flight.get(task) if task is not None else None
 
@@ -175,13 +154,9 @@ def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
         try:
             value = yield waits_for
         except BaseException as exc:
-            waits_for, spare.stepped = spare.stepped, None
-            if waits_for is None or not (waits_for is DONE or waits_for.cancel(*exc.args)):
-                waits_for = context.run(driver.throw, _reason(spare, exc))
+            waits_for = context.run(driver.throw, _reason(spare, exc))
         else:
-            waits_for, spare.stepped = spare.stepped, None
-            if waits_for is None:
-                waits_for = context.run(driver.send, value)
+            waits_for = context.run(driver.send, value)
 
 
 def _reason(spare: _Spare, error: BaseException) -> BaseException:

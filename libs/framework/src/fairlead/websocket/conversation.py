@@ -6,7 +6,8 @@ import asyncio
 import inspect
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import CoroutineType
 from typing import Any, Final
 
 from fairlead.errors import FairleadException, ServiceUnavailable, WebsocketClosed
@@ -26,8 +27,12 @@ RETRY_MS: Final = (500, 3000)
 _logger = logging.getLogger("fairlead.websocket")
 
 
-async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, parameters: Mapping[str, Any]) -> None:
-    """Run `handler(request, ws, **parameters)` and close the websocket; returns when the connection is gone.
+async def serve(
+    request: Request[Any, Any], ws: Websocket, handler: Handler, parameters: Mapping[str, Any], values: Sequence[Any] = ()
+) -> BaseException | None:
+    """Run `handler(request, ws, *values, **parameters)` and close the websocket; returns when the connection is gone.
+
+    Gives what the handler has raised, if it has raised anything; everybody but the caller has been told then:
 
     - It returns: 1000. It raises `WebsocketClosed` (alone or in an exception group): the peer, or the handler itself,
       has closed; nothing is logged as an error.
@@ -37,23 +42,30 @@ async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, par
     - It still runs `close_timeout_s` after the connection was lost, without having touched the websocket: it is
       cancelled, so that nobody waits for ever in the name of a client that has left. Its `finally` blocks run.
     """
+    failure: BaseException | None = None
     watch = _Watch(ws)
     try:
-        result = handler(request, ws, **parameters)
-        if inspect.isawaitable(result):
+        result = handler(request, ws, *values, **parameters)
+        if isinstance(result, CoroutineType):
+            await ws.inbox.waiter.conduct(result)
+        elif inspect.isawaitable(result):
             await result
         ws.close_soon(DONE)
-    except WebsocketClosed:
+    except WebsocketClosed as error:
+        failure = error
         ws.close_soon(DONE)  # closed already, unless it came from another websocket
     except FairleadException as error:
+        failure = error
         ws.close_soon(*ending_of(error))
         if not error.quiet:
             _logger.error("websocket handler failed", exc_info=True)
     except asyncio.CancelledError as error:
+        failure = error
         ws.close_soon(*ending_of(error))
         if not watch.has_cancelled():
             raise
     except Exception as error:
+        failure = error
         ws.close_soon(*ending_of(error))
         if not _is_only_closed(error):
             _logger.error("websocket handler failed", exc_info=True)
@@ -61,6 +73,7 @@ async def serve(request: Request[Any, Any], ws: Websocket, handler: Handler, par
         watch.end()
     await ws.wait_closed()
     _logger.info("websocket closed", extra={"route": request.uri_template, "code": ws.close_code, "reason": ws.close_reason})
+    return failure
 
 
 def ending_of(error: BaseException) -> tuple[int, str]:

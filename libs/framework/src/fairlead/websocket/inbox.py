@@ -134,17 +134,14 @@ class Inbox:
                     except UnicodeDecodeError as error:
                         self._sink.receive_no_text(error)
                         return
-                stats, queue = self._stats, self.queue
-                stats.messages_received += 1
-                stats.bytes_received += size
-                queue.append(message)
-                if len(queue) >= self._max_queue:
-                    self.hold()
-                waiter = self.waiter
-                if waiter.step is not None:
-                    waiter.step(waiter)
+                if self.waiter.can_step:
+                    stats = self._stats
+                    stats.messages_received += 1
+                    stats.bytes_received += size
+                    self.waiter.step(message)
                 else:
-                    waiter.wake_soon()
+                    self.deliver(message, size)
+                    self.waiter.wake_soon()
                 return
         if not self._sink.is_deaf:
             self._feed(data)
@@ -199,8 +196,8 @@ class Inbox:
         return now - self._partial_since
 
     def _wake(self) -> None:
-        if self.waiter.step is not None:
-            self.waiter.step(self.waiter)
+        if self.waiter.can_step:
+            self.waiter.step(None)
         else:
             self.waiter.wake_soon()
 

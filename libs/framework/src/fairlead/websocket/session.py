@@ -48,6 +48,7 @@ from fairlead.websocket.inbox import Inbox
 from fairlead.websocket.outbox import SENDS_PER_TURN, Outbox
 from fairlead.websocket.prepared import COMPRESS_FROM_BYTES, PreparedMessage
 from fairlead.websocket.stats import WebsocketStats
+from fairlead.websocket.waiter import AWAITED, NOBODY
 
 NORMAL_CODES = frozenset((CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD))
 """Codes with which `async for` ends without an exception: done, tab closed, closed without a code."""
@@ -168,26 +169,33 @@ class Websocket:
     def __anext__(self) -> Generator[Any, None, Message]:
         """The next message; ends on a normal close (1000, 1001, no code), raises `WebsocketClosed` on any other."""
         # PERF: no coroutine, as a frame more on the way to where the handler waits costs 0.2 µs, a tenth of an echo
-        queue, inbox = self._queue, self.inbox
+        queue = self._queue
         while not queue:
-            if self.close_code in NORMAL_CODES:
-                raise StopAsyncIteration
             if self.outbox.frames or not self.open:
                 self._before_waiting()
-            waiter = self._waiter.expect()
+            waiter = self._waiter
+            if waiter.state != NOBODY:
+                raise RuntimeError("another task waits in recv already")
+            waiter.state = AWAITED
             try:
                 yield waiter
             finally:
-                waiter.is_awaited = False
+                waiter.state = NOBODY
+            message: Message | None = waiter.message
+            if message is not None:
+                waiter.message = None
+                return message
         message = queue.pop(0)
-        if inbox.is_held and not queue:
-            inbox.go_on()
+        if self.inbox.is_held and not queue:
+            self.inbox.go_on()
         return message
 
     def _before_waiting(self) -> None:
         if self.outbox.frames:
             self.outbox.flush()
         if not self.open:
+            if self.close_code in NORMAL_CODES:
+                raise StopAsyncIteration
             raise self._closed()
 
     # --- sending ---
