@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 
 from fairlead.channels import Backoff, Entry, Fanout, Presence, ReaderState, StreamReader, StreamUnavailable
@@ -205,6 +207,26 @@ async def test_a_line_over_which_nothing_comes(valkey: RedisServer, monkeypatch:
             await line.hear()
         valkey.resume()
         await line.close()
+
+
+async def test_a_line_that_is_cut(valkey: RedisServer) -> None:
+    """It is down, though the server is there: what was missed has to be looked for. Its connection
+    goes back to the pool as it came."""
+    async with Redis.from_url(valkey.url, max_connections=1, retry=Retry(NoBackoff(), 2)) as client:
+        async with Redis.from_url(valkey.url) as other:
+            line = RedisLine(client)
+            await line.open()
+            assert await line.hear() is None  # the lobby
+            hearing = asyncio.create_task(line.hear())
+            await asyncio.sleep(0)
+            await other.client_kill_filter(_type="pubsub")
+            with pytest.raises(StreamUnavailable):
+                await hearing
+            assert await other.pubsub_channels() == []
+            await line.close()
+        assert await client.ping()
+        (connection,) = client.connection_pool._available_connections
+        assert connection.retry.get_retries() == 2
 
 
 async def test_a_line_on_which_somebody_else_talks(valkey: RedisServer) -> None:

@@ -4,6 +4,9 @@ What pub/sub loses (a restart of Redis, a connection that was cut, a worker that
 server has thrown away) is found in the stream, since each message names the one before it. Rejected: a blocking XREAD over
 all the streams of a worker, which sends every name anew for every message, and has to be interrupted for each join.
 
+redis-py would take up a lost connection again by itself, and do so twice when it is lost under a reader and a writer. Here a
+connection that is lost is a line that is down: what was missed has to be looked for.
+
 Works on one primary (with replicas, with Sentinel); sharded pub/sub of a cluster is not used.
 """
 
@@ -15,7 +18,7 @@ from typing import Any, Final
 from fairlead.channels.line import DATA, MESSAGE_ID, Counted, Heard, Joined, Posting, Said
 from fairlead.channels.redis_errors import guarded, text
 from fairlead.channels.stream import Entry, StreamPosition, StreamUnavailable
-from fairlead.redis_library import Redis
+from fairlead.redis_library import NoBackoff, Redis, Retry
 
 LOBBY: Final = "fairlead:lobby"
 """A channel in which nothing is ever said: a connection that follows no group is still one that listens."""
@@ -24,6 +27,9 @@ QUIET_S: Final = 2.0
 """After so long without a message the server is asked whether it is still there; after as long again the line is down."""
 
 COUNTED: Final = b"p"
+
+NO_RETRY: Final = Retry(NoBackoff(), 0, supported_errors=())
+"""Nothing is an error after which redis-py connects anew."""
 
 # A message is "m <previous id> <id> <message id> <data>". The fields of an entry stay in the order of XADD.
 PUBLISH: Final = """
@@ -46,12 +52,16 @@ class RedisLine:
 
     def __init__(self, client: Redis) -> None:
         self._pubsub = client.pubsub()
+        self._connection: Any = None
+        self._retry: Retry | None = None  # the connection's own, which it gets back
         self._is_asked = False
 
     async def open(self) -> None:
         """Connect and listen in the lobby."""
         with guarded():
             await self._pubsub.subscribe(LOBBY)
+        self._connection = self._pubsub.connection
+        self._retry, self._connection.retry = self._connection.retry, NO_RETRY
 
     async def join(self, names: Collection[str]) -> None:
         """SUBSCRIBE."""
@@ -81,6 +91,8 @@ class RedisLine:
 
     async def close(self) -> None:
         """Give the connection back, closed."""
+        if self._connection is not None:
+            self._connection.retry = self._retry
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
