@@ -367,7 +367,7 @@ async def test_index(folder: Path) -> None:
     async with AsyncTestClient(make_app(folder, index="index.html")) as client:
         assert (await client.get("/static/")).text == "index of root"
         for path in ("sub", "sub/"):
-            assert (await client.get(f"/static/{path}")).text == "index of sub"
+            assert (await client.get(f"/static/{path}", follow_redirects=True)).text == "index of sub"
         assert (await client.get("/static/leads%20out/")).status_code == 404
         assert (await client.get("/static/" + "n" * 300)).status_code == 404
     async with AsyncTestClient(make_app(folder)) as client:

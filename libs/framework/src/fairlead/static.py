@@ -4,6 +4,9 @@ A folder is resolved once. The router has decoded a request's path, once; here i
 `..`, an encoded slash, backslashes, NUL and symbolic links that lead out are all a plain 404. Links that lead out may be allowed,
 to files and to folders separately: `follow_external_symlink_files`, `follow_external_symlink_dirs`.
 
+A folder that is asked for without its slash is a redirect: the relative links of its page would lead beside it. The redirect is
+relative itself, so that it holds behind whatever prefix a proxy has cut off, and never names a host, as `//there/` would.
+
 Files, ranges and conditions are the business of `fairlead.files`; everything that touches the disk runs in a thread.
 """
 
@@ -71,7 +74,7 @@ class StaticFiles:
             stream_from=self._stream_from(),
         )
         loop = asyncio.get_running_loop()
-        response, opened = await loop.run_in_executor(None, self._answer, delivery, path, request.path)
+        response, opened = await loop.run_in_executor(None, self._answer, delivery, path, request)
         if opened is None:
             return response
         with opened:
@@ -90,20 +93,20 @@ class StaticFiles:
             return STREAM_FROM_BYTES
         return self.stream_large_files or float("inf")
 
-    def _answer(self, delivery: Delivery, name: str, url_path: str) -> tuple[HTTPResponse, BinaryIO | None]:
+    def _answer(self, delivery: Delivery, name: str, request: Request[Any, Any]) -> tuple[HTTPResponse, BinaryIO | None]:
         path = self._inside(name) if self.is_folder else self.root
         with missing_is_404(path):
             if not path.is_dir():
                 if name.endswith("/"):  # a file has nothing below it, and relative links would lead astray
                     raise FileNotFound("File not found", relative_url=name)
                 return delivery.read(path)
-            for index in self.index:
-                if (path / index).exists():
-                    return delivery.read(self._inside(f"{name}/{index}"))
+            index = next((index for index in self.index if (path / index).exists()), None)
+            if (index is not None or self.directory_view) and not request.path.endswith("/"):
+                return _with_slash(request), None
+            if index is not None:
+                return delivery.read(self._inside(f"{name}/{index}"))
             if self.directory_view:
-                if not url_path.endswith("/"):
-                    return redirect(f"{url_path}/"), None
-                return html(self._listing(path, name, url_path)), None
+                return html(self._listing(path, name, request.path)), None
         return delivery.read(path)  # a folder: 404
 
     def _inside(self, name: str) -> Path:
@@ -130,6 +133,12 @@ class StaticFiles:
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{up}'
             f"<table><tr><th>name</th><th>changed (UTC)</th><th>bytes</th></tr>{''.join(rows)}</table>"
         )
+
+
+def _with_slash(request: Request[Any, Any]) -> HTTPResponse:
+    name = request.path.rpartition("/")[2]
+    query = f"?{request.query_string}" if request.query_string else ""
+    return redirect(f"./{name}/{query}", status=301)
 
 
 def resolve_inside(root: Path, name: str, *, files: bool = False, folders: bool = False) -> Path:
