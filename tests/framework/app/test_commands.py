@@ -69,7 +69,7 @@ async def test_calling(name: str, words: list[str], expected: object) -> None:
     [
         ("none", [], "shop has no command 'none'; there are: greet, import, tag, anything, untyped"),
         ("greet", ["Ada"], "greet: 'Ada' is not of the form --name=value"),
-        ("greet", ["--nme=x"], r"greet: there is no --nme \(usage: greet \[--name=world\]\)"),
+        ("greet", ["--nme=x"], r"greet: there is no --nme; did you mean '--name'\? \(usage: greet \[--name=world\]\)"),
         ("import", [], "import: --path is missing"),
         ("import", ["--path=x", "--limit=many"], "import: --limit=many: Expected `int`"),
         ("import", ["--path=x", "--path=y"], "import: --path was given more than once"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.cli import ALIASES, COMMANDS, main
+from fairlead.cli import ALIASES, COMMANDS, ELSEWHERE, main
 from fairlead.errors import ConfigurationError
 
 Capture = pytest.CaptureFixture[str]
@@ -59,12 +59,21 @@ def test_an_alias_is_no_command() -> None:
     """Each alias leads to a command that exists, and hides none."""
     assert set(ALIASES.values()) <= set(COMMANDS)
     assert not set(ALIASES) & set(COMMANDS)
+    assert set(ELSEWHERE.values()) <= set(COMMANDS)
+    assert not set(ELSEWHERE) & {*COMMANDS, *ALIASES}
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (["bogus"], "fairlead: there is no command 'bogus' (see fairlead --help)\n"),
+        (["sevre"], "fairlead: there is no command 'sevre'; did you mean 'serve'? (see fairlead --help)\n"),
+        (["live"], "fairlead: there is no command 'live'; did you mean 'serve'? (see fairlead --help)\n"),
+        (["Route"], "fairlead: there is no command 'Route'; did you mean 'routes'? (see fairlead --help)\n"),
+        (
+            ["status", "--scoket=x"],
+            "fairlead status: unrecognized arguments: --scoket=x; did you mean '--socket'? (see fairlead status --help)\n",
+        ),
         (["--bogus"], "fairlead: there is no command '--bogus' (see fairlead --help)\n"),
         (["serve", "--bogus"], "fairlead serve: unrecognized arguments: --bogus (see fairlead serve --help)\n"),
         (["serve", "-p", "x"], "fairlead serve: argument -p/--port: invalid int value: 'x' (see fairlead serve --help)\n"),

@@ -47,7 +47,7 @@ async def test_in_a_worker(start: Any, tmp_path: Path, mode: list[str]) -> None:
     pid = service.worker_pid(0) if mode[0] == "--workers" else service.process.pid
     assert await operate("count", "--least=3") == (0, f'{{"pid":{pid},"least":3}}', "")
     assert await operate("quiet") == (0, "", "")
-    assert await operate("cuont") == (1, "", "fairlead: tested has no command 'cuont'; there are: count, quiet, fails")
+    assert await operate("cuont") == (1, "", "fairlead: tested has no command 'cuont'; did you mean 'count'?")
     assert await operate("fails") == (1, "", "fairlead: fails: RuntimeError: on purpose")
     assert await operate("--worker", "7", "quiet") == (1, "", "fairlead: there is no worker 7 that could answer")
     await service.event("command failed")

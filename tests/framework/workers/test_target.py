@@ -93,6 +93,24 @@ def test_what_is_no_app(module: Module, code: str, name: str, words: str) -> Non
         load_target(f"{module(code)}:{name}")
 
 
+@pytest.mark.parametrize(
+    ("code", "target", "hint"),
+    [
+        ("server = App('shop')\ndef other(): ...", "app", "; did you mean 'server'?"),
+        ("def create_app(): ...\nfrom os.path import basename", "create", "; did you mean 'create_app'?"),
+        ("def create_app(): ...\nfrom os.path import basename", "basenam", ""),
+        ("class apps: first = App('shop')", "apps.frist", "; did you mean 'first'?"),
+        ("class Slotted: __slots__ = ()\napps = Slotted()", "apps.first", ""),
+    ],
+)
+def test_a_name_that_was_mistyped(module: Module, code: str, target: str, hint: str) -> None:
+    """The applications that are there are named; else the module's own functions of a like name, not what it imports."""
+    name = module(code)
+    with pytest.raises(ConfigurationError) as caught:
+        load_target(f"{name}:{target}")
+    assert str(caught.value) == f"module {name!r} has no {target!r} (target {name}:{target}){hint}"
+
+
 @pytest.mark.parametrize("target", ["not_to_be_found:app", "not_to_be_found.main:app"])
 def test_a_module_that_is_not_there(target: str) -> None:
     """The missing part is named."""

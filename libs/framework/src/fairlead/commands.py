@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from fairlead.errors import CommandError
+from fairlead.hint import did_you_mean
 
 Command = Callable[..., Any]
 
@@ -46,7 +47,8 @@ class Commands:
         command = self._commands.get(name)
         if command is None:
             known = ", ".join(self._commands) or "none"
-            raise CommandError(f"{app.name} has no command {name!r}; there are: {known}")
+            hint = did_you_mean(name, self._commands) or f"; there are: {known}"
+            raise CommandError(f"{app.name} has no command {name!r}{hint}")
         arguments = _arguments(name, command, words)
         result = command(app, **arguments) if _takes_app(command) else command(**arguments)
         return await result if inspect.isawaitable(result) else result
@@ -88,7 +90,9 @@ def _arguments(name: str, command: Command, words: Sequence[str]) -> dict[str, A
         and parameter.name not in given
     ]
     if unknown or missing:
-        wrong = [f"there is no --{option}" for option in unknown] + [f"--{option} is missing" for option in missing]
+        options = [f"--{name}" for name in parameters]
+        wrong = [f"there is no --{option}{did_you_mean(f'--{option}', options)}" for option in unknown]
+        wrong += [f"--{option} is missing" for option in missing]
         raise CommandError(f"{name}: {', '.join(wrong)} (usage: {_usage(name, command)})")
     hints = get_type_hints(command)
     return {option: _converted(name, option, texts, hints.get(option), parameters.get(option)) for option, texts in given.items()}

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
+from fairlead.hint import did_you_mean
+
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Final = {
@@ -43,6 +45,17 @@ COMMANDS: Final = {
 ALIASES: Final = {"check-config": "check", "--version": "version", "-V": "version"}
 """Other words for a command."""
 
+ELSEWHERE: Final = {
+    "run": "serve",
+    "start": "serve",
+    "live": "serve",
+    "restart": "reload",
+    "shell": "repl",
+    "console": "repl",
+    "ps": "status",
+}
+"""What other tools call it: a hint, as for a word that was mistyped."""
+
 SERVING: Final = ("serve", "dev")
 """These take signals over themselves; until then they may be blocked (see `fairlead.__main__`)."""
 
@@ -55,6 +68,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and exit with status 2."""
+        _, _, unknown = message.partition("unrecognized arguments: ")
+        if unknown.startswith("--"):
+            message += did_you_mean(unknown.split()[0].partition("=")[0], self._option_string_actions)
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
@@ -67,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words[0] = ALIASES.get(words[0], words[0])
     if words[0] not in COMMANDS:
         if ":" not in words[0] and "." not in words[0]:
-            return _complain("fairlead", f"there is no command {words[0]!r} (see fairlead --help)", 2)
+            hint = did_you_mean(ELSEWHERE.get(words[0], words[0]), (*COMMANDS, *ALIASES))
+            return _complain("fairlead", f"there is no command {words[0]!r}{hint} (see fairlead --help)", 2)
         words.insert(0, DEFAULT_COMMAND)
     return _run(*words)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from fairlead.app import App
 from fairlead.errors import ConfigurationError
+from fairlead.hint import HINTS, did_you_mean, meant
 
 __all__ = ["check_target", "import_from_here", "load_target", "service_name"]
 
@@ -58,13 +59,21 @@ def load_target(target: str) -> App[Any, Any]:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise ConfigurationError(f"module {module_name!r} has no {name!r} (target {target})") from None
+            raise ConfigurationError(f"module {module_name!r} has no {name!r} (target {target}){_hint(part, found)}") from None
     if inspect.iscoroutinefunction(found):
         raise ConfigurationError(f"{target} is an async function: make the app in a plain one, and await in listeners")
     app = found if isinstance(found, App) else _call_factory(found, target)
     if not isinstance(app, App):
         raise ConfigurationError(f"{target} is a {type(app).__name__}, and neither an App nor a function that makes one")
     return app
+
+
+def _hint(name: str, where: Any) -> str:
+    """What could have been meant: its applications; where there are none, functions of its own whose name is like this."""
+    members = getattr(where, "__dict__", {})
+    apps = [member for member, value in members.items() if isinstance(value, App)]
+    own = [member for member, value in members.items() if inspect.isfunction(value) and value.__module__ == members.get("__name__")]
+    return meant(apps[:HINTS]) or did_you_mean(name, own)
 
 
 def _import(module_name: str, target: str) -> object:
