@@ -24,9 +24,14 @@ from .conftest import Wire, close, text, turns
 MakeWire = Callable[..., Wire]
 
 
+async def opened(ws: Websocket) -> Websocket:
+    """An upgrade that is done."""
+    return ws
+
+
 async def converse(peer: Wire, handler: Callable[..., Any], **parameters: Any) -> tuple[int, str] | None:
     """Serve the handler; when the server closes, the peer answers. Returns the server's close frame."""
-    task = asyncio.create_task(serve(peer.ws.request, peer.ws, handler, parameters))
+    task = asyncio.create_task(serve(peer.ws.request, opened(peer.ws), handler, (), parameters))
     for _ in range(20):
         await turns()
         if peer.sent_close is not None and not peer.transport.is_closing():
@@ -93,7 +98,7 @@ async def test_closed_tab_ends_the_handler_quietly(wire: MakeWire, caplog: pytes
             finished = True
 
     peer = wire()
-    task = asyncio.create_task(serve(peer.ws.request, peer.ws, ticker, {}))
+    task = asyncio.create_task(serve(peer.ws.request, opened(peer.ws), ticker))
     await turns()
     peer.feed(text("more"), close(1001, "tab"))
     await task
@@ -107,7 +112,7 @@ async def test_closed_tab_ends_the_handler_quietly(wire: MakeWire, caplog: pytes
 async def test_cancelled_handler_closes_with_1012(wire: MakeWire) -> None:
     """K2: a handler that is cancelled at the drain's deadline says so to its client, and stays cancelled."""
     peer = wire()
-    task = asyncio.create_task(serve(peer.ws.request, peer.ws, lambda request, ws: asyncio.Event().wait(), {}))
+    task = asyncio.create_task(serve(peer.ws.request, opened(peer.ws), lambda request, ws: asyncio.Event().wait()))
     await turns()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -128,7 +133,7 @@ async def test_handler_that_outlives_its_connection_is_ended(wire: MakeWire) -> 
             finished.set()
 
     peer = wire(close_timeout_s=0.01)
-    task = asyncio.create_task(serve(peer.ws.request, peer.ws, handler, {}))
+    task = asyncio.create_task(serve(peer.ws.request, opened(peer.ws), handler))
     await turns()
     peer.hang_up()
     await task
@@ -146,7 +151,7 @@ async def test_handler_may_finish_its_work_after_the_end(wire: MakeWire) -> None
         await release.wait()
         done.append(ws.close_code)
 
-    task = asyncio.create_task(serve(peer.ws.request, peer.ws, handler, {}))
+    task = asyncio.create_task(serve(peer.ws.request, opened(peer.ws), handler))
     await turns()
     peer.hang_up()
     await turns()
@@ -166,7 +171,7 @@ async def test_outer_cancellation_wins_over_ours(wire: MakeWire) -> None:
             task.cancel()
             raise
 
-    task = asyncio.create_task(serve(peer.ws.request, peer.ws, handler, {}))
+    task = asyncio.create_task(serve(peer.ws.request, opened(peer.ws), handler))
     await turns()
     peer.hang_up()
     with pytest.raises(asyncio.CancelledError):

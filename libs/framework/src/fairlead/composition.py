@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import PayloadTooLarge
 from fairlead.injection import Injector, Opening
-from fairlead.injection.opening import Around
+from fairlead.injection.opening import Around, Opened
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, respond_with
 from fairlead.routing import Route
@@ -93,6 +93,10 @@ def _with_spool(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with_upgrade(call: Callable[..., Any], options: dict[str, Any], around: Around | None) -> Callable[..., Any]:
     from fairlead.websocket import serve  # an application without websockets doesn't load them
+
+    if isinstance(call, Opened):  # PERF: nobody stands around the handler, so no coroutine waits there either
+        handler = call.handler if around is None else around(call.handler)
+        return lambda request, *values: serve(request, request.exchange.upgrade(request, options), handler, values)
 
     async def upgraded(request: Request[Any, Any], *values: Any) -> None:
         opening = Opening(serve, options, around)

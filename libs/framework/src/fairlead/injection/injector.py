@@ -21,7 +21,7 @@ from typing import Any
 from fairlead.errors import ValidationFailed
 from fairlead.injection.lifetime import Lifetime
 from fairlead.injection.marks import Place
-from fairlead.injection.opening import opened
+from fairlead.injection.opening import Opened
 from fairlead.injection.providers import Dependency, Provider, Providers, name_of
 from fairlead.injection.records import is_record
 from fairlead.injection.signature import Parameter, parameters_of
@@ -114,7 +114,7 @@ class Injector:
             below = self.binding_of(inner, names, given, opens=opens)
             places = _places(handler, getattr(handler, "__fairlead_parameters__", ()), below.places)
             if opens and not is_around(handler):  # somebody else's decorator wants a websocket that is open
-                return Binding(_by_name(opened(handler), tuple(path_names), (), given), True, places)
+                return Binding(_by_name(Opened(handler), tuple(path_names), (), given), True, places)
             return Binding(_by_name(handler, tuple(path_names), (), given), is_coroutine_handler(handler), places)
         parameters = parameters_of(handler)[given:]
         readers = {p.name: reader_of(p) for p in parameters if p.place is not None}
@@ -126,7 +126,7 @@ class Injector:
         taken = [name for name in path_names if name in own or name not in used | readers.keys() | needs.keys()]
         _check(handler, given, path_names, [*taken, *readers, *needs], parameters)
         places = _places(handler, parameters, *(provider.places for provider in needs.values()))
-        is_async, target = (True, opened(handler)) if opens else (is_coroutine_handler(handler), handler)
+        is_async, target = (True, Opened(handler)) if opens else (is_coroutine_handler(handler), handler)
         if needs or "form" in places:
             call = _by_name(target, tuple(path_names), tuple(readers.items()), given, frozenset(taken))
             return Binding(self._with_lifetime(call, needs, reads_form="form" in places), True, places)

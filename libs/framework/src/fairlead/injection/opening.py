@@ -13,7 +13,9 @@ from typing import Any
 from fairlead.request import Request
 
 Around = Callable[[Callable[..., Any]], Callable[..., Any]]
-Serve = Callable[[Request[Any, Any], Any, Callable[..., Any], Mapping[str, Any], Sequence[Any]], Awaitable[BaseException | None]]
+Serve = Callable[
+    [Request[Any, Any], Awaitable[Any], Callable[..., Any], Sequence[Any], Mapping[str, Any]], Awaitable[BaseException | None]
+]
 
 
 class Opening:
@@ -21,9 +23,9 @@ class Opening:
 
     __slots__ = ("_around", "_options", "_serve", "failure")
 
-    def __init__(self, serve: Serve, options: Mapping[str, Any], around: Around | None) -> None:
+    def __init__(self, serve: Serve, options: dict[str, Any], around: Around | None) -> None:
         self._serve = serve
-        self._options = dict(options)
+        self._options = options
         self._around = around
         self.failure: BaseException | None = None
         """What the handler raised; the websocket has been closed and the failure logged."""
@@ -33,17 +35,21 @@ class Opening:
 
         What the handler has raised is raised again: the dependencies that it was given are to see it at their ends.
         """
-        ws = await request.exchange.upgrade(request, self._options)
+        upgrade = request.exchange.upgrade(request, self._options)
         call = handler if self._around is None else self._around(handler)
-        self.failure = await self._serve(request, ws, call, named, values)
+        self.failure = await self._serve(request, upgrade, call, values, named)
         if self.failure is not None:
             raise self.failure
 
 
-def opened(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler behind its upgrade: takes an `Opening` for the websocket."""
+class Opened:
+    """A handler behind its upgrade: takes an `Opening` for the websocket."""
 
-    async def serve(request: Request[Any, Any], opening: Opening, *values: Any, **named: Any) -> None:
-        await opening.serve(request, handler, values, named)
+    __slots__ = ("handler",)
 
-    return serve
+    def __init__(self, handler: Callable[..., Any]) -> None:
+        self.handler = handler
+
+    def __call__(self, request: Request[Any, Any], opening: Opening, *values: Any, **named: Any) -> Awaitable[None]:
+        """A coroutine that returns when the connection is gone."""
+        return opening.serve(request, self.handler, values, named)

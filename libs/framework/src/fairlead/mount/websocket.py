@@ -37,7 +37,7 @@ class WebsocketConversation:
         try:
             await self._is_decided.wait()
             if self._ws is not None:
-                await serve(self._request, self._ws, lambda request, ws: task, {})
+                await serve(self._request, self._accepted(), lambda request, ws: task)
                 return
         finally:
             if not task.done():
@@ -48,6 +48,10 @@ class WebsocketConversation:
         task.result()
         if not self._denial.is_complete:
             raise ServerError("A mounted application ended without answering the handshake")
+
+    async def _accepted(self) -> Websocket:
+        assert self._ws is not None
+        return self._ws
 
     async def _call(self, application: ASGIApplication, scope: Scope) -> None:
         with suppress(_Refused):

@@ -29,6 +29,7 @@ from websockets.protocol import State
 
 from fairlead.errors import WebsocketClosed
 from fairlead.request import Request
+from fairlead.websocket.ending import Ending
 from fairlead.websocket.frames import (
     PING,
     PONG,
@@ -61,7 +62,7 @@ class Websocket:
     __slots__ = (
         "__weakref__", "_burst", "_close_deadline", "_compresses", "_extensions", "_frame_timeout_s", "_general", "_heartbeat",
         "_is_lost", "_is_shut", "_loop", "_max_pings", "_max_size", "_pings", "_queue", "_transport", "_waiter", "close_code",
-        "close_reason", "close_timeout_s", "finished", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats",
+        "close_reason", "close_timeout_s", "ending", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats",
         "subprotocol", "takes_fragments",
     )
     # fmt: on
@@ -116,8 +117,7 @@ class Websocket:
         self._close_deadline: float | None = None
         self._is_lost = False
         self._is_shut = False  # our sending side has ended
-        self.finished: asyncio.Future[None] = self._loop.create_future()
-        """Done when the TCP connection is gone. Never await it without `asyncio.shield`; see `wait_closed`."""
+        self.ending = Ending()
 
     # --- state ---
 
@@ -308,7 +308,7 @@ class Websocket:
 
     async def wait_closed(self) -> None:
         """Wait until the TCP connection is gone."""
-        await asyncio.shield(self.finished)
+        await self.ending.wait()
 
     def _closed(self) -> WebsocketClosed:
         return WebsocketClosed(self.close_code or CloseCode.ABNORMAL_CLOSURE, self.close_reason or "")
@@ -353,7 +353,7 @@ class Websocket:
         self._is_lost = self.is_deaf = True
         self.inbox.buffer.clear()
         self.stats.count_closed(self.close_code or CloseCode.ABNORMAL_CLOSURE)
-        self.finished.set_result(None)
+        self.ending.arrive()
 
     def pause_writing(self) -> None:
         """The transport is over its high-water mark: `send` waits."""
