@@ -17,7 +17,10 @@ import yaml
 from websockets.sync.client import connect
 
 from fairlead.outbox import relay
+from fairlead.telemetry import pool_metrics
 from fairlead.telemetry.metrics import registry
+from fairlead.telemetry.server_metrics import CertificateMetrics
+from tests.observe.reference import families_read
 
 from . import promtool
 from .conftest import Render
@@ -56,11 +59,21 @@ FIRING: dict[str, dict[str, str]] = {
         f'http_server_request_duration_seconds_bucket{{{SELECTOR},http_response_status_code="200",le="1.0"}}': "0+100x60",
         f'http_server_request_duration_seconds_bucket{{{SELECTOR},http_response_status_code="200",le="+Inf"}}': "0+100x60",
     },
-    "ServiceWorkersRestarting": {f'fairlead_worker_restarts_total{{{SELECTOR},pod="auth-1",worker="0"}}': "0+1x60"},
+    "ServiceWorkersRestarting": {f'fairlead_worker_restarts_total{{{SELECTOR},pod="auth-1",worker="0",cause="died"}}': "0+1x60"},
+    "ServiceRestartLoop": {f'process_start_time_seconds{{{SELECTOR},pod="auth-1"}}': "0+300x60"},
     "ServiceWorkersFailed": {f'fairlead_workers{{{SELECTOR},pod="auth-1",state="failed"}}': "1x60"},
     "ServiceLoopBlocked": {f'fairlead_loop_blocked_seconds_total{{{SELECTOR},pod="auth-1"}}': "0+6x60"},
+    "ServiceLoopLag": {f'fairlead_loop_lag_seconds{{{SELECTOR},pod="auth-1"}}': "0.3x60"},
+    "ServiceGarbageCollection": {f'python_gc_pause_seconds_count{{{SELECTOR},pod="auth-1"}}': "0+102x60"},
+    "ServicePoolExhausted": {
+        f'db_client_connection_pending_requests{{{SELECTOR},pod="auth-1",db_client_connection_pool_name="postgres"}}': "1x60"
+    },
+    "ServiceOpenFiles": {f'process_open_fds{{{SELECTOR},pod="auth-1"}}': "900x60"},
     "ServiceDrainStuck": {f'fairlead_draining{{{SELECTOR},pod="auth-1"}}': "1x60"},
     "ServiceLogLinesDropped": {f'fairlead_log_lines_dropped_total{{{SELECTOR},pod="auth-1"}}': "0+5x60"},
+    "ServiceCertificateExpiry": {
+        f'fairlead_tls_certificate_expiry_timestamp_seconds{{{SELECTOR},pod="auth-1",certificate="/tls/tls.crt"}}': "500000x120"
+    },
     "ServiceOutboxStuck": {f'outbox_pending_rows{{{SELECTOR},pod="auth-1"}}': "2000x60"},
 }
 """For each alert the series, a sample a minute, on which it has to fire."""
@@ -70,7 +83,17 @@ HEALTHY = {
     f'http_server_request_duration_seconds_count{{{SELECTOR},http_response_status_code="200"}}': "0+100x60",
     f'http_server_request_duration_seconds_bucket{{{SELECTOR},http_response_status_code="200",le="0.5"}}': "0+100x60",
     f'http_server_request_duration_seconds_bucket{{{SELECTOR},http_response_status_code="200",le="+Inf"}}': "0+100x60",
-    f'fairlead_worker_restarts_total{{{SELECTOR},pod="auth-1",worker="0"}}': "1x60",
+    f'fairlead_worker_restarts_total{{{SELECTOR},pod="auth-1",worker="0",cause="died"}}': "1x60",
+    f'fairlead_worker_restarts_total{{{SELECTOR},pod="auth-1",worker="0",cause="replaced"}}': "0x38 8x22",
+    f'process_start_time_seconds{{{SELECTOR},pod="auth-1"}}': "0x38 2280x22",
+    f'fairlead_loop_lag_seconds{{{SELECTOR},pod="auth-1"}}': "0.002x35 1.5 0.002x24",
+    f'python_gc_pause_seconds_count{{{SELECTOR},pod="auth-1"}}': "0+100x60",
+    f'python_gc_pause_seconds_bucket{{{SELECTOR},pod="auth-1",le="0.1"}}': "0+100x60",
+    f'db_client_connection_pending_requests{{{SELECTOR},pod="auth-1",db_client_connection_pool_name="postgres"}}': "0x36 7 0x22",
+    f'db_client_connection_timeouts_total{{{SELECTOR},pod="auth-1",db_client_connection_pool_name="postgres"}}': "3x60",
+    f'process_open_fds{{{SELECTOR},pod="auth-1"}}': "100x60",
+    f'process_max_fds{{{SELECTOR},pod="auth-1"}}': "1000x60",
+    f'fairlead_tls_certificate_expiry_timestamp_seconds{{{SELECTOR},pod="auth-1",certificate="/tls/tls.crt"}}': "5000000x120",
     f'fairlead_workers{{{SELECTOR},pod="auth-1",state="failed"}}': "0x60",
     f'fairlead_loop_blocked_seconds_total{{{SELECTOR},pod="auth-1"}}': "0+1x60",
     f'fairlead_draining{{{SELECTOR},pod="auth-1"}}': "0x20 1 0x39",
@@ -78,17 +101,15 @@ HEALTHY = {
     f'outbox_pending_rows{{{SELECTOR},pod="auth-1"}}': "10x60",
 }
 
+GROUPS = {"pod": "auth-1", "db_client_connection_pool_name": "postgres", "certificate": "/tls/tls.crt"}
+"""The labels that an alert may keep, and their value in the series above."""
+
 
 def expressions() -> list[str]:
     """What the dashboard asks Prometheus, its variables filled in."""
     asked = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
     values = {"$namespace": "shop", "$service": "auth", "$__rate_interval": "2m"}
     return [re.sub(r"\$\w+", lambda name: values[name[0]], expression) for expression in asked]
-
-
-def names(expression: str) -> set[str]:
-    """The metrics that an expression reads; a histogram's or summary's series by the family's name."""
-    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"(\w+)\{", expression)}
 
 
 @pytest.fixture
@@ -109,7 +130,7 @@ def judge() -> None:
 
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
-    """The names at /metrics of a service that has answered a request and a websocket, and those of the outbox."""
+    """The names at /metrics of a service that has answered a request and a websocket, and of the outbox, of pools, of TLS."""
     folder = tmp_path_factory.mktemp("app")
     (folder / "probe.py").write_text(APP)
     options = ["--host=127.0.0.1", "--port=0", "--management-host=127.0.0.1", "--management-port=0"]
@@ -123,9 +144,16 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
             with connect(f"ws://127.0.0.1:{port}/ws") as socket:
                 socket.send("hello")
                 socket.recv()
-            yield families(management_port) | set(registry.snapshot())
+            yield families(management_port) | set(registry.snapshot()) | set(CertificateMetrics(NoCertificates()).collect())
         finally:
             service.terminate()
+
+
+class NoCertificates:
+    """For the name of the metric alone."""
+
+    def expiries(self) -> dict[str, float]:
+        return {}
 
 
 def families(port: int) -> set[str]:
@@ -150,17 +178,19 @@ def get(port: int, path: str) -> str:
 
 def test_alerts_read_real_metrics(rules: list[dict[str, Any]], metrics: set[str]) -> None:
     """No alert waits for a number that no service has."""
-    assert relay.PENDING is not None  # imported: its metrics are in the registry
+    assert (relay.PENDING, pool_metrics.POOL) != (None, None)  # imported: their metrics are in the registry
     for rule in rules:
-        assert names(rule["expr"])
-        assert names(rule["expr"]) <= metrics, rule["alert"]
+        read = families_read(rule["expr"], frozenset(metrics))
+        assert read
+        assert read <= metrics, rule["alert"]
 
 
 def test_dashboard_reads_real_metrics(metrics: set[str]) -> None:
     """No panel stays empty for want of a metric."""
     for expression in expressions():
-        assert names(expression)
-        assert names(expression) <= metrics, expression
+        read = families_read(expression, frozenset(metrics))
+        assert read
+        assert read <= metrics, expression
 
 
 def test_every_panel_asks_something() -> None:
@@ -199,15 +229,16 @@ def test_alerts_fire(rules: list[dict[str, Any]], tmp_path: Path) -> None:
 
 
 def trial(rule: dict[str, Any], series: dict[str, str], *, fires: bool) -> dict[str, Any]:
-    """A case for promtool: what the alert says after 40 minutes of these series."""
+    """A case for promtool: what the alert says after 40 minutes of these series; after 100, where it waits for an hour."""
     labels = dict(rule["labels"])
-    if "by (pod)" in rule["expr"]:
-        labels["pod"] = "auth-1"
+    labels |= {label: value for label, value in GROUPS.items() if re.search(rf"by \([^)]*\b{label}\b", rule["expr"])}
     expected = [{"exp_labels": labels, "exp_annotations": rule["annotations"]}] if fires else []
     return {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "alert_rule_test": [{"eval_time": "40m", "alertname": rule["alert"], "exp_alerts": expected}],
+        "alert_rule_test": [
+            {"eval_time": "100m" if rule["for"] == "1h" else "40m", "alertname": rule["alert"], "exp_alerts": expected}
+        ],
     }
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import psutil
+
 from fairlead.management.fleet import FleetStatus, WorkerStatus
 from fairlead.management.metrics import fleet_snapshot
 from fairlead.telemetry.metrics import merge
@@ -17,6 +21,8 @@ def test_every_worker_and_every_state_has_a_series() -> None:
         WorkerStatus(1, WorkerState.STARTING, 8, 0, 1.0),
     )
     snapshot = fleet_snapshot(FleetStatus("shop", True, 30.0, 60.0, workers))
+    ((_, started_s),) = snapshot.pop("process_start_time_seconds")["series"]
+    assert psutil.Process().create_time() < started_s < time.time()
     assert {name: family["series"] for name, family in snapshot.items()} == {
         "fairlead_workers": [
             (["starting"], 1),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.http.head import Head
 from fairlead.request import Request
 from fairlead.telemetry import metrics
+from fairlead.telemetry.instruments import ADVISED_BOUNDS_S
 from fairlead.telemetry.metrics import DURATION_BOUNDS_S, Aggregate, RequestMetrics, merge, render
 
 from .conftest import MakeRequest
@@ -31,13 +34,20 @@ def test_requests_of_one_route_share_a_series(make_request: MakeRequest) -> None
     """Sum, buckets and body bytes add up over requests."""
     observed = RequestMetrics()
     request = make_request()
-    for duration_s in (0.001, 0.005, 0.006, 60):
+    for duration_s in (0.00002, 0.0001, 0.00011, 60):
         observed.observe(request, 200, 10, duration_s)
     ((_, (total_s, *counts)),) = _durations(observed).items()
-    assert total_s == 0.001 + 0.005 + 0.006 + 60
+    assert total_s == 0.00002 + 0.0001 + 0.00011 + 60
     assert counts == [2, 1, *([0] * (len(DURATION_BOUNDS_S) - 2)), 1]
     sizes = observed.collect()["http_server_response_body_size_bytes"]["series"]
     assert [value for _, value in sizes] == [[40, 4]]
+
+
+def test_bounds_tell_services_of_every_speed_apart() -> None:
+    """From 100 µs to 10 s no bucket is wider than a factor of 2.5, and those that OpenTelemetry advises are among them."""
+    assert (DURATION_BOUNDS_S[0], DURATION_BOUNDS_S[-1]) == (0.0001, 10.0)
+    assert all(upper / lower <= 2.51 for lower, upper in itertools.pairwise(DURATION_BOUNDS_S))
+    assert set(ADVISED_BOUNDS_S) <= set(DURATION_BOUNDS_S)
 
 
 def test_received_bodies_are_counted(make_request: MakeRequest) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from typing import Final
 
 from fairlead.management.fleet import FleetStatus
 from fairlead.telemetry.metrics import Snapshot
@@ -10,6 +12,9 @@ from fairlead.telemetry.snapshot import Family, Kind, family
 from fairlead.workers.messages import WorkerState
 
 __all__ = ["fleet_snapshot"]
+
+STARTED_S: Final = round(time.time(), 3)
+"""Of this process: a supervisor, or a single process, which imports this as it starts."""
 
 
 def fleet_snapshot(status: FleetStatus) -> Snapshot:
@@ -43,6 +48,7 @@ def fleet_snapshot(status: FleetStatus) -> Snapshot:
         "fairlead_worker_connections": _family(
             "gauge", "Open connections.", per_worker, [(label, worker.connections) for label, worker in workers]
         ),
+        "process_start_time_seconds": _family("gauge", "When the service was started, as Unix time.", [], [("", STARTED_S)]),
         "fairlead_draining": _family("gauge", "1 while the service is draining.", [], [("", int(status.draining))]),
     }
 

@@ -51,8 +51,14 @@ __all__ = [
 OTHER = "_OTHER"
 """The label of everything past the bound; also OpenTelemetry's name for an unknown HTTP method."""
 
-DURATION_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+ADVISED_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The buckets that OpenTelemetry's semantic conventions advise for `http.server.request.duration`."""
+
+DURATION_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, *ADVISED_BOUNDS_S)
+"""The advised ones, so that services of several frameworks can be added up, and those below 5 ms where ours spend their time.
+
+PERF: five more cost a request that takes longer than the first of them 0.05 µs (`bisect_left` with and without them).
+"""
 
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*").fullmatch
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*").fullmatch
