@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from fairlead import App, Body, HTTPResponse, Request, text
 from fairlead.composition import compose
-from fairlead.errors import Forbidden, WebsocketClosed
+from fairlead.errors import Forbidden, ServerError, WebsocketClosed
 from fairlead.routing import Route
 from fairlead.testing import AsyncTestClient
 from fairlead.uploads import Spool
@@ -122,7 +123,7 @@ async def test_middleware_around_what_is_no_ordinary_answer() -> None:
         assert (await client.get("/late")).status_code == 500
         async with client.websocket("/ws") as ws:
             assert await ws.recv() == "hello"
-    assert seen == ["ResponseStream", "ResponseStream"]
+    assert seen == ["ResponseStream", "ResponseStream", "HTTPResponse"]
 
 
 async def test_request_middleware_that_answers_or_fails() -> None:
@@ -192,6 +193,48 @@ async def test_a_stream_is_not_replaced() -> None:
     async with AsyncTestClient(app) as client:
         response = await client.get("/")
     assert (response.text, response.headers["seen"]) == ("streamed", "yes")
+
+
+async def test_an_error_before_the_head_of_a_stream_passes_response_middleware() -> None:
+    """Nothing is sent yet: the error is answered like any other, and what was kept of the stream can't send any more."""
+    app: App[Any, Any] = App("stream")
+    kept: list[Any] = []
+    seen: list[Any] = []
+
+    @app.on_response
+    async def count(request: Request, response: Any) -> HTTPResponse | None:
+        seen.append(response.status)
+        response.headers["seen"] = "yes"
+        return text("replaced", 502) if response.status == 500 else None
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        kept.append(await request.respond(status=201, headers={"of": "the stream"}))
+        raise RuntimeError("on purpose")
+
+    async with AsyncTestClient(app) as client:
+        response = await client.get("/")
+    assert (response.status_code, response.text, "of" in response.headers) == (502, "replaced", False)
+    assert seen == [201, 500]
+    with pytest.raises(ServerError, match="ended before"):
+        await kept[0].send("too late")
+
+
+async def test_an_error_after_the_head_of_a_stream_cuts_it() -> None:
+    """There is nothing left that middleware could change."""
+    app: App[Any, Any] = App("stream")
+    seen: list[int] = []
+    app.on_response(lambda request, response: seen.append(response.status))
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        await (await request.respond()).send("begun")
+        raise RuntimeError("on purpose")
+
+    async with AsyncTestClient(app) as client:
+        with pytest.raises(httpx.ReadError):
+            await client.get("/")
+    assert seen == [200]
 
 
 def test_body_that_is_streamed_and_asked_for() -> None:

@@ -152,7 +152,7 @@ async def test_static_folder_and_file(tmp_path: Path) -> None:
     app.static("/bare", tmp_path, name="bare")
     async with AsyncTestClient(app) as client:
         for path in ("/folder/page.html", "/folder/", "/folder", "/file"):
-            assert (await client.get(path)).text == "page"
+            assert (await client.get(path, follow_redirects=True)).text == "page"
         assert (await client.get("/bare/page.html")).text == "page"
         assert (await client.get("/bare/")).status_code == 404
     assert app.url_for("assets", path="a b/c") == "/folder/a%20b/c"

@@ -146,7 +146,7 @@ def _with_middleware(
                 return None  # the head is gone: response middleware ran when it was sent
             response = respond_with(answer)
         except Exception as exc:
-            if request.responded or is_upgraded(request):
+            if is_upgraded(request) or not request.take_back():
                 raise
             response = await fail(request, exc)
         return response if after is None else await after(request, response)

@@ -200,7 +200,7 @@ class Dispatcher:
 
     async def _answer_exception(self, request: Request[Any, Any], exc: Exception) -> HTTPResponse | None:
         stream = request._response
-        if (stream is not None and stream.head_sent) or getattr(request.exchange, "upgraded", False):
+        if getattr(request.exchange, "upgraded", False) or not request.take_back():
             if self.signals is not None:
                 await self.signals.failed(request, exc)
             self._log(request, exc)

@@ -433,6 +433,15 @@ class Request(Generic[AppT, CtxT]):
 
         return EventStream(self, **options)
 
+    def take_back(self) -> bool:
+        """For an error that is to be answered: take back a stream whose head isn't sent. False when the head is gone."""
+        stream = self._response
+        if stream is not None:
+            if stream.head_sent:
+                return False
+            stream.ended, self._response = True, None  # whoever has kept it can't send any more
+        return True
+
     @property
     def responded(self) -> bool:
         """Whether `respond()` was called."""
