@@ -31,7 +31,8 @@ from fairlead import (
     responds,
     validate,
 )
-from fairlead.auth import protected
+from fairlead.auth import Principal, Protected, attach, protected
+from fairlead.auth.keys import KeySet
 from fairlead.cli import main
 from fairlead.views import HTTPMethodView
 
@@ -403,6 +404,61 @@ def test_guards_and_what_decorators_ask_for() -> None:
     assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     assert document["security"] == [{"bearer": []}]
     assert document["paths"]["/open"]["get"]["security"] == []
+
+
+def test_guards_around_routes() -> None:
+    """P6, P7: `Protected` on an application, a blueprint or a handler, and a `Principal` asked for, show as security with all
+    scopes together; a route that is let out is open."""
+    app = App("guarded")
+    attach(app, issuer="https://issuer.example", audience="a", keys=KeySet())
+    admin, shop = Blueprint("admin", "/admin"), Blueprint("shop", "/shop")
+    Protected(scope="admin").install(admin)
+
+    @admin.get("/")
+    async def plain(request: Request) -> None: ...
+
+    @admin.get("/both")
+    @Protected(scope="write")
+    async def both(request: Request) -> None: ...
+
+    @admin.get("/wrapped")
+    @protected(scope="read")
+    async def wrapped(request: Request) -> None: ...
+
+    @admin.get("/out")
+    @Protected.exempt
+    async def out(request: Request) -> None: ...
+
+    @admin.get("/said")
+    @openapi.secured("other")
+    async def said(request: Request) -> None: ...
+
+    @shop.get("/mine")
+    async def mine(request: Request, caller: Principal) -> None: ...
+
+    @shop.get("/basket")
+    async def basket(request: Request, owner: Session) -> None: ...
+
+    def begin(caller: Principal) -> Session:
+        raise AssertionError("unreachable")
+
+    basket.__annotations__["owner"] = Session
+    begin.__annotations__["caller"] = mine.__annotations__["caller"] = Principal
+    app.add_dependency(Session, begin)
+    app.add_route(lambda request: json(None), "/free")
+    app.blueprint(admin)
+    app.blueprint(shop)
+    paths = documented(app)["paths"]
+    assert {path: operations["get"].get("security") for path, operations in paths.items()} == {
+        "/admin/": [{"bearer": ["admin"]}],
+        "/admin/both": [{"bearer": ["admin", "write"]}],
+        "/admin/wrapped": [{"bearer": ["admin", "read"]}],
+        "/admin/out": [],
+        "/admin/said": [{"other": []}],
+        "/shop/mine": [{"bearer": []}],
+        "/shop/basket": [{"bearer": []}],
+        "/free": None,
+    }
 
 
 def test_information_and_order() -> None:

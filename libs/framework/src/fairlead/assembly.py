@@ -127,6 +127,7 @@ class Assembly:
         route.on_disconnect = record.on_disconnect
         named = self._named(route.name)
         before, after = self._middleware(blueprint, record.view, record.handler, named=named, inherited=record.apply)
+        route.before = tuple(before)
         compose(
             route,
             before,

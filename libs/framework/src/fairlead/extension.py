@@ -87,7 +87,11 @@ class Extension:
 
     def spares(self, request: Request[Any, Any]) -> bool:
         """Whether the request's route is exempt. Subclasses that allow it ask this first."""
-        return request.route is not None and type(self) in _read(request.route.handler, _EXEMPT)
+        return request.route is not None and self.spares_handler(request.route.handler)
+
+    def spares_handler(self, handler: Any) -> bool:
+        """The same for a handler, before there is a request."""
+        return type(self) in _read(handler, _EXEMPT)
 
 
 def route_middleware(handler: Any, attach_to: str) -> list[MiddlewareRecord]:

@@ -129,6 +129,7 @@ def attach(
         known = getattr(request.ctx, "principal", None)
         return known if isinstance(known, Principal) else await guard.authenticate(request)
 
+    principal.__dict__["__fairlead_scopes__"] = frozenset()  # for the API's description, as below
     app.add_dependency(Principal, principal)
     return guard
 
@@ -176,19 +177,15 @@ class Protected(Extension):
     def __init__(self, *, scope: str | Iterable[str] = ()) -> None:
         self._scopes = frozenset(scope.split() if isinstance(scope, str) else scope)
 
-    def __call__(self, handler: H) -> H:
-        """As for every extension; the API's description tells of the scopes."""
-        super().__call__(handler)
-        handler.__dict__["__fairlead_scopes__"] = self._scopes | handler.__dict__.get("__fairlead_scopes__", frozenset())
-        return handler
-
     def middleware(self) -> tuple[Middleware, None]:
-        """Before the handler."""
-        return self._authenticate, None
+        """Before the handler; it carries what the API's description tells of the routes behind it."""
 
-    async def _authenticate(self, request: Request[Any, Any]) -> None:
-        if request.route is not None and not self.spares(request):
-            await guard_of(request.app).authenticate(request, self._scopes)
+        async def authenticate(request: Request[Any, Any]) -> None:
+            if request.route is not None and not self.spares(request):
+                await guard_of(request.app).authenticate(request, self._scopes)
+
+        authenticate.__dict__.update(__fairlead_scopes__=self._scopes, __fairlead_spares__=self.spares_handler)
+        return authenticate, None
 
 
 def _guarded(handler: Callable[..., Any], scopes: frozenset[str]) -> Callable[..., Awaitable[Any]]:

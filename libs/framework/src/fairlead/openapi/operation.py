@@ -59,6 +59,7 @@ class Operation:
         self.route = route
         self.notes: Notes = notes_on(route.handler)
         self._schemas = schemas
+        self._scopes = _scopes_of(route, providers)
         self._handler = innermost(route.handler)
         asked = list(_asked(route.handler, providers))
         self._parameters = list(self._describe_parameters(asked))
@@ -89,10 +90,11 @@ class Operation:
     @property
     def security(self) -> list[dict[str, list[str]]] | None:
         """The security requirements; None where the document's own hold."""
-        scopes = _scopes_of(self.route.handler)
         if self.notes.security or self.notes.is_public:
             return self.notes.security
-        return [{BEARER: sorted(scopes)}] if scopes is not None else None
+        if self._scopes is not None:
+            return [{BEARER: sorted(self._scopes)}]
+        return [] if any(_spares(guard, self.route.handler) for guard in self.route.before) else None
 
     # Parameters
 
@@ -221,35 +223,47 @@ def notes_on(handler: Any) -> Notes:
     return notes_of(handler)
 
 
-def _scopes_of(handler: Any) -> frozenset[str] | None:
-    """What `fairlead.auth.protected` asks for; None for a handler that is open to all."""
-    while handler is not None:
-        if hasattr(handler, "__fairlead_scopes__"):
-            scopes: frozenset[str] = handler.__fairlead_scopes__
-            return scopes
-        handler = getattr(handler, "__fairlead_handler__", None) or getattr(handler, "__wrapped__", None)
-    return None
+def _scopes_of(route: Route, providers: Providers) -> frozenset[str] | None:
+    """What `fairlead.auth` asks for all in all: by decorators, by middleware around the route, and for a dependency that says who
+    calls. None for a route that is open to all."""
+    guards: list[Any] = [guard for guard in route.before if not _spares(guard, route.handler)]
+    guards += _layers(route.handler)
+    guards += [provider.make for provider in _providers_for(route.handler, providers)]
+    found = [guard.__fairlead_scopes__ for guard in guards if hasattr(guard, "__fairlead_scopes__")]
+    return frozenset[str]().union(*found) if found else None
+
+
+def _spares(guard: Any, handler: Any) -> bool:
+    """Whether a guard lets every request to this handler pass."""
+    spares: Callable[[Any], bool] | None = getattr(guard, "__fairlead_spares__", None)
+    return spares is not None and spares(handler)
 
 
 def _asked(handler: Any, providers: Providers) -> Iterator[Parameter]:
     """The marked parameters of a handler, of the decorators around it, and of the dependencies that it needs."""
-    while True:
-        yield from getattr(handler, "__fairlead_parameters__", ())
-        inner = getattr(handler, "__fairlead_handler__", None) or getattr(handler, "__wrapped__", None)
-        if inner is None:
-            break
-        handler = inner
-    for parameter in parameters_of(handler):
-        if parameter.place is not None:
-            yield parameter
-        elif parameter.kind in providers:
-            yield from _needed(providers.provider_of(parameter.kind))
+    layers = list(_layers(handler))
+    for layer in layers:
+        yield from getattr(layer, "__fairlead_parameters__", ())
+    yield from (parameter for parameter in parameters_of(layers[-1]) if parameter.place is not None)
+    for provider in _providers_for(handler, providers):
+        yield from provider.marked
 
 
-def _needed(provider: Provider) -> Iterator[Parameter]:
-    yield from provider.marked
-    for _, inner in provider.needs:
-        yield from _needed(inner)
+def _layers(handler: Any) -> Iterator[Any]:
+    """The decorators around a handler, outermost first, and the handler."""
+    while handler is not None:
+        yield handler
+        handler = getattr(handler, "__fairlead_handler__", None) or getattr(handler, "__wrapped__", None)
+
+
+def _providers_for(handler: Any, providers: Providers) -> Iterator[Provider]:
+    """What provides the dependencies that a handler needs, and theirs."""
+    *_, inner = _layers(handler)
+    waiting = [providers.provider_of(parameter.kind) for parameter in parameters_of(inner) if parameter.kind in providers]
+    while waiting:
+        provider = waiting.pop(0)
+        yield provider
+        waiting[:0] = [needed for _, needed in provider.needs]
 
 
 def _fields(parameter: Parameter) -> tuple[Field, ...]:

@@ -15,6 +15,7 @@ class Route:
 
     __slots__ = (
         "after",
+        "before",
         "blueprint",
         "body_timeout_s",
         "call",
@@ -81,6 +82,8 @@ class Route:
         self.on_disconnect: OnDisconnect = "cancel"
         self.call: Callable[..., Any] = handler
         self.is_async = True
+        self.before: tuple[Callable[..., Any], ...] = ()
+        """The request middleware around the handler, for those who describe the route: `call` runs it."""
         self.after: Callable[..., Any] | None = None
 
     @property
