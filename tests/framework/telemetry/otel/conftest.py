@@ -16,8 +16,8 @@ from fairlead.telemetry import tracing
 from fairlead.telemetry.metrics import RequestMetrics
 from fairlead.telemetry.observer import compose
 from fairlead.telemetry.otel.engine import OtelEngine
+from fairlead.telemetry.otel.exporter import Completing
 from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
-from fairlead.telemetry.otel.server_span import Completing
 
 
 class Traces:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.util._once import Once
 
 from fairlead import App, text
@@ -35,11 +36,13 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpReceiver]:
         yield receiver
 
 
-async def _serve_one(notes: list[Any]) -> None:
+async def _serve_one(notes: list[Any], processor: SpanProcessor | None = None) -> None:
     """As a worker does: begin, serve, end."""
     send = httpx.AsyncHTTPTransport.handle_async_request
     telemetry = OpenTelemetry("shop", version="1.2")
     telemetry.begin(lambda *note: notes.append(note))
+    if processor is not None:
+        trace.get_tracer_provider().add_span_processor(processor)  # type: ignore[attr-defined]
     assert httpx.AsyncHTTPTransport.handle_async_request is not send
     app: App[Any, Any] = App("observed")
     app.add_route(lambda request: text("seen"), "/", name="one")
@@ -61,6 +64,32 @@ async def test_from_the_variables_to_the_collector(receiver: OtlpReceiver) -> No
     assert [(note[1], note[3].trace_id) for note in notes] == [(200, span.trace_id)]
     assert {one.value for one in receiver.metrics if one.name == "tests_sdk_level"} == {3}
     assert tracing.current_traceparent() == ""
+
+
+async def test_a_processor_of_the_services_own(receiver: OtlpReceiver) -> None:
+    """It sees the spans of requests from their begin to their end, as it would of any application's; the collector has them too."""
+    seen: list[tuple[str, str]] = []
+
+    class Seeing(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            span.set_attribute("tenant", "acme")
+            seen.append(("begin", span.attributes["url.path"]))
+
+        def on_end(self, span: ReadableSpan) -> None:
+            seen.append(("end", span.name))
+
+    await asyncio.create_task(_serve_one([], Seeing()))
+    assert seen == [("begin", "/"), ("end", "GET /")]
+    (span,) = receiver.spans
+    assert span.attributes["tenant"] == "acme"
+
+
+async def test_limits_of_spans_hold(receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`OTEL_SPAN_ATTRIBUTE_…` cuts what a request says of itself as well."""
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")
+    await asyncio.create_task(_serve_one([]))
+    (span,) = receiver.spans
+    assert span.attributes["server.address"] == "tes"
 
 
 @pytest.mark.parametrize(("off", "on"), [("TRACES", "metrics"), ("METRICS", "spans")])

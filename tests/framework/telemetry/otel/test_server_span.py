@@ -19,7 +19,8 @@ from fairlead.errors import NotFound
 from fairlead.http.head import Head
 from fairlead.request import ConnectionInfo
 from fairlead.telemetry import tracing
-from fairlead.telemetry.otel.server_span import Completing, opening_attributes
+from fairlead.telemetry.otel.exporter import Completing
+from fairlead.telemetry.otel.http_attributes import opening_attributes
 from fairlead.telemetry.tracing import current_traceparent
 from fairlead.testing import AsyncTestClient
 from tests.framework.telemetry.conftest import Recorded

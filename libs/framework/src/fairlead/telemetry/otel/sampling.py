@@ -55,7 +55,7 @@ def sampling_from(environ: Mapping[str, str]) -> Sampling:
     """As the SDK reads `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`: a ratio that is none counts as 1."""
     name = environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on").strip().lower() or "parentbased_always_on"
     propagators = {part.strip() for part in environ.get("OTEL_PROPAGATORS", "tracecontext").split(",")}
-    if name not in _SAMPLERS or not propagators <= {"tracecontext", "baggage", ""}:
+    if name not in _SAMPLERS or not {"tracecontext"} <= propagators <= {"tracecontext", "baggage", ""}:
         return Sampling(1.0, follows_parent=False, is_known=False)
     share, follows_parent = _SAMPLERS[name]
     if share is None:

@@ -26,16 +26,16 @@ from typing import Any, Literal
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from fairlead.errors import ConfigurationError
 from fairlead.telemetry import tracing
 from fairlead.telemetry.otel import wants
 from fairlead.telemetry.otel.engine import Note, OtelEngine
+from fairlead.telemetry.otel.exporter import completing
 from fairlead.telemetry.otel.push import MetricsPush
 from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
-from fairlead.telemetry.otel.server_span import Completing
 
 __all__ = ["OpenTelemetry"]
 
@@ -44,7 +44,27 @@ logger = logging.getLogger("fairlead.telemetry")
 CLIENTS = {"asyncpg": "AsyncPGInstrumentor", "httpx": "HTTPXClientInstrumentor", "redis": "RedisInstrumentor"}
 """The libraries whose calls become client spans, and the class that sees to it."""
 
+LIMITS = (
+    "OTEL_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+)
+"""The SDK's limits on what a span may hold; with one of them it makes every span itself."""
+
 Signal = Literal["traces", "metrics"]
+
+
+class OpenProvider(TracerProvider):
+    """The process's provider; a processor that the service adds sees the spans of requests from their begin."""
+
+    engine: OtelEngine | None = None
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """As the SDK's."""
+        super().add_span_processor(span_processor)
+        if self.engine is not None:
+            self.engine.opens_at_once = True
 
 
 class OpenTelemetry:
@@ -53,7 +73,7 @@ class OpenTelemetry:
     def __init__(self, service: str, *, version: str = "", environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._resource = _resource(service, version)
-        self._provider: TracerProvider | None = None
+        self._provider: OpenProvider | None = None
         self._instrumentors: list[Any] = []
         self._push: MetricsPush | None = None
         self.engine: OtelEngine | None = None
@@ -73,11 +93,12 @@ class OpenTelemetry:
 
     def _begin_traces(self, note: Note) -> None:
         ids = DrawnIds()
-        self._provider = provider = TracerProvider(resource=self._resource, id_generator=ids)
-        processor = BatchSpanProcessor(Completing(_exporter("traces", self._environ), self._resource))
+        self._provider = provider = OpenProvider(resource=self._resource, id_generator=ids)
+        processor = BatchSpanProcessor(completing(_exporter("traces", self._environ), self._resource))
         provider.add_span_processor(processor)
         trace.set_tracer_provider(provider)
-        self.engine = OtelEngine(provider, sampling_from(self._environ), ids, processor, note)
+        self.engine = provider.engine = OtelEngine(provider, sampling_from(self._environ), ids, processor, note)
+        self.engine.opens_at_once |= any(self._environ.get(name, "").strip() for name in LIMITS)
         tracing.begin(self.engine)
         otel_context.attach(self.engine.ambient)
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
