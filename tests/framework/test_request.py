@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from fairlead import App
 from fairlead.errors import BadRequest, UnsupportedMediaType
-from fairlead.http.head import read_any
+from fairlead.http.forms import Parameters
+from fairlead.http.head import Head, origin_form, read_any
 from fairlead.request import ConnectionInfo, Request, current_request
+from fairlead.request_attributes import forget_parsed
 from fairlead.routing import Route
 from fairlead.streaming import RequestStream
 
@@ -66,6 +68,49 @@ def test_request_line() -> None:
     assert (request.version, repr(request)) == ("1.0", "<Request: POST /a%20b>")
     assert request.url == "http://a.example/a%20b?c=%C3%A4&d"
     assert make_request("/x").url == "http://a.example/x"
+
+
+PARSED = ("accept", "args", "cookies", "forwarded", "headers", "path", "query_string", "query_values", "remote_addr")
+
+
+def is_parsed(request: Request, name: str) -> bool:
+    """Whether an attribute is in its slot."""
+    try:
+        object.__getattribute__(request, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def test_what_was_parsed_can_be_forgotten() -> None:
+    """A request that lasts keeps its head and no more; whatever it is asked for is parsed again, and is the same."""
+    request = make_request("/a?b=c", {"Cookie": "d=e", "Accept": "text/html", "X-Forwarded-For": "192.0.2.9"}, PROXIES_COUNT=1)
+    before = {name: getattr(request, name) for name in PARSED}
+    forget_parsed(request)
+    assert not [name for name in PARSED if is_parsed(request, name)]
+    assert request.head.pairs is None
+    assert {name: getattr(request, name) for name in PARSED} == before
+    assert request.remote_addr == "192.0.2.9"
+
+
+def test_what_an_application_has_set_is_not_forgotten() -> None:
+    """Fields that middleware changed and attributes that it replaced stay, also those that say what nobody could parse."""
+    request = make_request("/?" + "&".join("a=1" for _ in range(1001)))
+    request.headers["x-user"] = "somebody"
+    request.args = Parameters(a=["1"])
+    request.method  # noqa: B018 - computed, and a text that all requests share
+    forget_parsed(request)
+    assert (request.headers["x-user"], request.args, request.method) == ("somebody", {"a": ["1"]}, "GET")
+
+
+def test_fields_that_only_a_server_knows_are_not_forgotten() -> None:
+    """Where there is no block to parse again (another server has read it, or an absolute target has changed the host)."""
+    for head in (Head(pairs=[(b"host", b"b.example")]), origin_form(b"http://b.example/", make_request().head)[1]):
+        request = make_request()
+        request.head = head
+        for _ in range(2):
+            assert request.host == "b.example"
+            forget_parsed(request)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,14 @@ def test_reading() -> None:
     assert "1" not in repr(cookies)
 
 
+def test_equality() -> None:
+    """Cookies are equal when they say the same, however it was written; to nothing else."""
+    cookies = RequestCookies('a=1; b="2"')
+    assert cookies == RequestCookies("b=2;a=1")
+    assert cookies != RequestCookies("a=1")
+    assert cookies != {"a": ["1"], "b": ["2"]}
+
+
 def test_prefixes_win() -> None:
     """`get("s")` finds `__Host-s` first, then `__Secure-s`, then `s`: a sub-domain can't shadow a prefixed cookie."""
     assert RequestCookies("s=1; __Secure-s=2; __Host-s=3")["s"] == "3"

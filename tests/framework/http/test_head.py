@@ -62,6 +62,19 @@ def test_readers_agree(block: bytes) -> None:
         assert facts(read_any(b"GET / HTTP/1.1", block, 100)) == facts(plain)
 
 
+@settings(max_examples=2000)
+@given(st.one_of(BLOCKS, st.binary(max_size=40).map(lambda data: b"\r\nHost: a\r\nUpgrade: websocket\r\n" + data)))
+def test_fields_can_be_read_again(block: bytes) -> None:
+    """Fields that were forgotten come out of the block as the general reader had found them."""
+    try:
+        head = read_any(b"GET / HTTP/1.1", block, 100)
+    except FairleadException:
+        return
+    before = list(head.fields())
+    head.forget_pairs()
+    assert (head.pairs, list(head.fields())) == (None, before)
+
+
 @settings(max_examples=500)
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_general_reader_never_breaks(line: bytes, block: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fairlead.errors import UnsupportedMediaType
+from fairlead.errors import FairleadException, UnsupportedMediaType
 from fairlead.http import media
 from fairlead.http.cookies import RequestCookies
 from fairlead.http.forms import Parameters, decode_form, parse_parameters
@@ -68,6 +68,9 @@ def _match_info(request: Request[Any, Any]) -> dict[str, Any]:
     return dict(zip(request.route.parameter_names, request.route_parameters, strict=True))
 
 
+_METHODS = {name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")}
+"""Names that all requests share."""
+
 LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "accept": lambda request: media.parse_accept(",".join(request.headers.getall("accept", []))),
     "args": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1")),
@@ -80,7 +83,7 @@ LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "id": lambda request: request_id_of(request.head),
     "json": lambda request: request.load_json(),
     "match_info": _match_info,
-    "method": lambda request: request.raw_method.decode("ascii"),
+    "method": lambda request: _METHODS.get(request.raw_method) or request.raw_method.decode("ascii"),
     "path": _path,
     "query_values": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1"), keep_blank_values=True),
     "query_string": lambda request: request.query_bytes.decode("latin-1"),
@@ -92,3 +95,29 @@ LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "trace": lambda request: caller_trace(request.headers.getall("traceparent", ())) if request.head.has_trace else None,
 }
 """Attribute → how it is computed."""
+
+# Everything that only says in other words what the head says; what others are computed from comes after them.
+_SAID_BY_HEAD = ("accept", "args", "cookies", "path", "query_string", "query_values", "remote_addr", "forwarded", "headers")
+
+
+def forget_parsed(request: Request[Any, Any]) -> None:
+    """Let go of what was parsed so far, for a request that lasts, as a websocket's does: when it is asked for, it is parsed again.
+
+    What an application has changed or set itself stays.
+    PERF: of twelve headers of a browser that is 4 KiB for each websocket.
+    """
+    for name in _SAID_BY_HEAD:
+        try:
+            value = object.__getattribute__(request, name)  # the slot itself: nothing is computed
+        except AttributeError:
+            continue
+        if _is_as_parsed(request, name, value):
+            delattr(request, name)
+    request.head.forget_pairs()
+
+
+def _is_as_parsed(request: Request[Any, Any], name: str, value: Any) -> bool:
+    try:
+        return bool(LAZY[name](request) == value)
+    except FairleadException:  # set by the application, in the place of something malformed
+        return False

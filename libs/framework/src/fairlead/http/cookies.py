@@ -80,6 +80,11 @@ class RequestCookies:
     def __len__(self) -> int:
         return len(self._cookies)
 
+    def __eq__(self, other: object) -> bool:
+        return self._cookies == other._cookies if isinstance(other, RequestCookies) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"RequestCookies({sorted(self._cookies)!r})"
 

@@ -24,12 +24,14 @@ from fairlead.http.limits import Limits
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
+WEBSOCKET = b"websocket"
+
 AROUND_TARGET_BYTES = 44
 """What a request line holds beside its target: a method of 32 letters, the version, two spaces, and an empty line before."""
 
 
 class Head:
-    """Facts of one header block. `block` is the raw text from the first CRLF on, or None when `pairs` are known instead."""
+    """Facts of one header block. `block` is the raw text from the first CRLF on; it is empty where `pairs` alone say what holds."""
 
     __slots__ = (
         "_content_type",
@@ -78,6 +80,11 @@ class Head:
                 for name, _, value in (line.partition(b":") for line in self.block.split(b"\r\n") if line)
             ]
         return self.pairs
+
+    def forget_pairs(self) -> None:
+        """Let go of the fields, where the block says them, until somebody asks for them."""
+        if self.block:
+            self.pairs = None
 
 
 # Request ids -----------------------------------------------------------------------------------------------------------------
@@ -175,7 +182,7 @@ def read_line(line: bytes) -> tuple[bytes, bytes, str]:
         raise BadRequest("A request target has no fragment")
     if target[:1] != b"/" and _ABSOLUTE(target) is None and (method, target) != (b"OPTIONS", b"*"):
         raise BadRequest("The request target is no path and no http URL")  # nor is this a proxy, for CONNECT (RFC 9112 §3.2)
-    return method, target, f"1.{minor.decode()}"
+    return method, target, "1.1" if minor == b"1" else "1.0"
 
 
 def origin_form(target: bytes, head: Head) -> tuple[bytes, Head]:
@@ -188,6 +195,7 @@ def origin_form(target: bytes, head: Head) -> tuple[bytes, Head]:
         raise BadRequest("The authority of the request target is malformed")
     head = copy.copy(head)  # the one that a connection remembers stays as it is
     head.pairs = [(b"host", authority), *((name, value) for name, value in head.fields() if name.lower() != b"host")]
+    head.block = b""
     return path if path.startswith(b"/") else b"/" + path, head
 
 
@@ -298,4 +306,5 @@ def _set_connection(head: Head, fields: dict[bytes, list[bytes]]) -> None:
     head.ordinary = head.keep_alive and head.version == "1.1"
     upgrades = fields.get(b"upgrade", [])
     if upgrades and b"upgrade" in options and head.version == "1.1":
-        head.upgrade = b",".join(upgrades).strip().lower()
+        asked = b",".join(upgrades).strip().lower()
+        head.upgrade = WEBSOCKET if asked == WEBSOCKET else asked

@@ -372,7 +372,7 @@ class HttpConnection(Link):
             raise RequestCancelled("the client is gone")
         self.session = open_websocket(self, request, options)
         self.session.inbox.waiter.identity = self.shared.runner.identity()
-        self.state, self.final = UPGRADED, True
+        self.state, self.final, self._head = UPGRADED, True, None
         self.deadline = inf
         if self._paused:
             self.session.pause_writing()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.errors import ServiceUnavailable
 from fairlead.request import Request
+from fairlead.request_attributes import forget_parsed
 from fairlead.websocket import Websocket, WebsocketStats, handshake_response, negotiate
 
 if TYPE_CHECKING:
@@ -72,4 +73,5 @@ def open_websocket(connection: HttpConnection, request: Request[Any, Any], optio
     fields = [*options.get("headers", ()), *([("x-request-id", request.id)] if shared.limits.request_id_header else [])]
     connection.send_now(handshake_response(accepted, fields))
     connection.transport.set_protocol(UpgradedProtocol(connection, websocket))
+    forget_parsed(request)
     return websocket
