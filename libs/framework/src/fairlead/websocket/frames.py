@@ -8,6 +8,7 @@ is sent compressed, goes through the `websockets` library (see `general`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -19,8 +20,11 @@ except ImportError:  # a platform without the library's C extension
 
 __all__ = [
     "BINARY",
+    "MASKED_HEADER_BYTES",
+    "MAX_SHORT_BYTES",
     "PING",
     "PONG",
+    "SHORT_READS",
     "SHORT_TEXT",
     "TEXT",
     "Encoding",
@@ -45,9 +49,27 @@ MAX_CONTROL_BYTES: Final = 125
 MAX_REASON_BYTES: Final = 123
 """What a close frame has left for the reason after the two bytes of the code (§5.5.1)."""
 
+MASKED_HEADER_BYTES: Final = 6
+"""Of a client's frame with up to 125 bytes: two and the mask."""
+MAX_SHORT_BYTES: Final = 125
+"""Up to here the second byte is the payload's length; beyond, more of the header follows."""
+
 # PERF: most messages are short; an entry of a table costs a third of building the header (0.04 µs against 0.13 µs).
 SHORT_TEXT = tuple(bytes((TEXT, size)) for size in range(126))
 _SHORT_BINARY = tuple(bytes((BINARY, size)) for size in range(126))
+
+
+def _no_frame(data: bytes) -> tuple[int, int, bytes, bytes]:
+    """Too short for a masked frame's header."""
+    return 0, 0, b"", b""
+
+
+# PERF: one call in place of two subscripts and two slices, which take twice the instructions.
+SHORT_READS: Final[tuple[Callable[[bytes], tuple[int, int, bytes, bytes]], ...]] = (
+    *[_no_frame] * MASKED_HEADER_BYTES,
+    *(Struct(f"BB4s{size}s").unpack for size in range(MAX_SHORT_BYTES + 1)),
+)
+"""By the length of what was read: gives its first two bytes and, should it be one short masked frame, the mask and the payload."""
 
 _ENCODINGS = (None, *get_args(Encoding))
 _encode_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode

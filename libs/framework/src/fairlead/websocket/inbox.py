@@ -18,7 +18,17 @@ import asyncio
 from codecs import IncrementalDecoder
 from typing import Final, Protocol
 
-from fairlead.websocket.frames import BINARY, MAX_CONTROL_BYTES, PING, PONG, TEXT, apply_mask
+from fairlead.websocket.frames import (
+    BINARY,
+    MASKED_HEADER_BYTES,
+    MAX_CONTROL_BYTES,
+    MAX_SHORT_BYTES,
+    PING,
+    PONG,
+    SHORT_READS,
+    TEXT,
+    apply_mask,
+)
 from fairlead.websocket.general import Message
 from fairlead.websocket.outbox import Outbox
 from fairlead.websocket.prefix import TextPrefix
@@ -33,6 +43,9 @@ BYTES_OF_A_FRAME: Final = 16384
 
 HEADER_BYTES: Final = 2
 """The shortest beginning of a frame that says how the rest is to be read."""
+
+MASK_BIT_LESS_HEADER: Final = 0x80 - MASKED_HEADER_BYTES
+"""A read that is one short frame is by this less long than its second byte says: mask bit and length."""
 
 NOT_PLAIN: Final = 0x78
 """Reserved bits, and the bit of control frames, in a frame's first byte."""
@@ -79,13 +92,13 @@ class Inbox:
         "_is_paused",
         "_loop",
         "_max_queue",
-        "_max_short",
         "_need",
         "_outbox",
         "_partial_since",
         "_prefix",
         "_sink",
         "_stats",
+        "_too_long",
         "_transport",
         "buffer",
         "is_held",
@@ -94,7 +107,7 @@ class Inbox:
     )
 
     def __init__(
-        self, transport: asyncio.Transport, sink: Sink, outbox: Outbox, stats: WebsocketStats, max_queue: int, max_short: int
+        self, transport: asyncio.Transport, sink: Sink, outbox: Outbox, stats: WebsocketStats, max_queue: int, max_size: int
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -102,7 +115,7 @@ class Inbox:
         self._outbox = outbox
         self._stats = stats
         self._max_queue = max_queue
-        self._max_short = max_short
+        self._too_long = MASKED_HEADER_BYTES + min(max_size, MAX_SHORT_BYTES) + 1  # for a read that is a short frame
         self._prefix: TextPrefix | None = None  # of the text at the buffer's beginning, when it has come in part
         self._partial_since: float | None = None  # of the frame at the buffer's beginning, since `partial_s` saw it first
         self._need = HEADER_BYTES  # so long must the buffer be before it is worth looking at again
@@ -124,25 +137,30 @@ class Inbox:
 
         PERF: nearly every read of a browser's traffic is one short message, which is delivered without a further call.
         """
-        if self._sink.is_direct and not self.buffer and not self.is_held:
-            size = len(data) - 6
-            if 0 <= size <= self._max_short and data[1] == size + 128 and (data[0] == TEXT or data[0] == BINARY):
-                message: Message = apply_mask(data[6:], data[2:6])
-                if data[0] == TEXT:
+        size = len(data)
+        if size < self._too_long and self._sink.is_direct and not self.buffer and not self.is_held:
+            first, second, mask, payload = SHORT_READS[size](data)
+            if second - size == MASK_BIT_LESS_HEADER:
+                message: Message | None = None
+                if first == TEXT:
                     try:
-                        message = message.decode()  # type: ignore[union-attr]
+                        message = apply_mask(payload, mask).decode()
                     except UnicodeDecodeError as error:
                         self._sink.receive_no_text(error)
                         return
-                if self.waiter.can_step:
-                    stats = self._stats
-                    stats.messages_received += 1
-                    stats.bytes_received += size
-                    self.waiter.step(message)
-                else:
-                    self.deliver(message, size)
-                    self.waiter.wake_soon()
-                return
+                elif first == BINARY:
+                    message = apply_mask(payload, mask)
+                if message is not None:
+                    waiter = self.waiter
+                    if waiter.can_step:
+                        stats = self._stats
+                        stats.messages_received += 1
+                        stats.bytes_received += size - MASKED_HEADER_BYTES
+                        waiter.step(message)
+                    else:
+                        self.deliver(message, size - MASKED_HEADER_BYTES)
+                        waiter.wake_soon()
+                    return
         if not self._sink.is_deaf:
             self._feed(data)
 

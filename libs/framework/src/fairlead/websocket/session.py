@@ -94,7 +94,7 @@ class Websocket:
         self.stats.opened += 1
         self._heartbeat = Heartbeat(self._loop.time(), ping_interval_s, ping_timeout_s)
         self.outbox = Outbox(transport, self._loop)
-        self.inbox = Inbox(transport, self, self.outbox, self.stats, max_queue, min(max_size, 125))
+        self.inbox = Inbox(transport, self, self.outbox, self.stats, max_queue, max_size)
         self._queue = self.inbox.queue
         self._waiter = self.inbox.waiter
         self._max_size = max_size
@@ -174,7 +174,7 @@ class Websocket:
             if self.outbox.frames or not self.open:
                 self._before_waiting()
             waiter = self._waiter
-            if waiter.state != NOBODY:
+            if waiter.state:
                 raise RuntimeError("another task waits in recv already")
             waiter.state = AWAITED
             try:

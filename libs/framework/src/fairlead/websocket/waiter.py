@@ -47,9 +47,12 @@ class Waiter:
         "_callback",
         "_context",
         "_error",
+        "_is_conducted",
         "_loop",
         "_outcome",
         "_send",
+        "_task",
+        "_task_context",
         "can_step",
         "identity",
         "message",
@@ -61,7 +64,10 @@ class Waiter:
         self._callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
         self._error: asyncio.CancelledError | None = None
-        self._send: Callable[[None], Any] | None = None  # of the coroutine that is conducted
+        self._send: Callable[[None], Any]  # of the coroutine that is conducted
+        self._is_conducted = False
+        self._task: asyncio.Task[Any]  # that conducts it, and the context that it runs in
+        self._task_context: Context
         self._outcome: tuple[Any, BaseException | None] | None = None
         self.state = NOBODY
         """Whether a task waits, or is about to, and whether it was woken and has not gone on yet."""
@@ -87,6 +93,7 @@ class Waiter:
     def conduct(self, driver: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Await `driver`, the handler's coroutine, and let it be stepped whenever it waits here."""
         self._send = driver.send
+        self._is_conducted = True
         try:
             waits_for = driver.send(None)
             while True:
@@ -99,18 +106,15 @@ class Waiter:
         except StopIteration as end:
             return end.value
         finally:
-            self._send = None
+            self._is_conducted = False
 
     def step(self, message: Any) -> None:
         """Let the handler go on now, with a message or to look for one. Only while it `can_step`, from a callback of the loop."""
-        identity, send = self.identity, self._send
-        assert identity is not None
-        assert identity.context is not None
-        loop, task = self._loop, identity.task
+        loop, task = self._loop, self._task
         self.message = message
         _enter_task(loop, task)
         try:
-            waits_for = identity.context.run(send, None)  # type: ignore[arg-type]
+            waits_for = self._task_context.run(self._send, None)
         except (KeyboardInterrupt, SystemExit):
             self._hand_over(None, asyncio.CancelledError())
             raise
@@ -166,8 +170,10 @@ class Waiter:
         self._callback, self._context = callback, context
         if self.state == WOKEN:  # between the `yield` and this
             self.wake_soon()
-        elif self._send is not None and self.identity is not None:
-            self.can_step = getattr(callback, "__self__", None) is self.identity.task
+        elif self._is_conducted and self.identity is not None and getattr(callback, "__self__", None) is self.identity.task:
+            assert self.identity.context is not None
+            self._task, self._task_context = self.identity.task, self.identity.context
+            self.can_step = True
 
     def result(self) -> None:
         """The task goes on, or is cancelled."""
