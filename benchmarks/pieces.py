@@ -95,12 +95,12 @@ def _each_workload(feed: Callable[[bytes], None]) -> list[tuple[str, float]]:
 def _telemetry(stream: LogStream) -> Iterator[tuple[str, float]]:
     request, metrics = _request(), RequestMetrics()
     access_log = AccessLog(stream, trusts_proxies=False)
-    yield "RequestMetrics.observe", best_us(lambda: metrics.observe(request, 200, 13, 0.0002))
-    yield "AccessLog.observe (counts, too)", best_us(lambda: access_log.observe(request, 200, 13, 0.0002))
+    yield "RequestMetrics.observe", best_us(lambda: metrics.observe(request, 200, 13, 0, 0.0002))
+    yield "AccessLog.observe (counts, too)", best_us(lambda: access_log.observe(request, 200, 13, 0, 0.0002))
     behind_proxy = AccessLog(stream)
-    yield "AccessLog.observe, proxies trusted", best_us(lambda: behind_proxy.observe(request, 200, 13, 0.0002))
+    yield "AccessLog.observe, proxies trusted", best_us(lambda: behind_proxy.observe(request, 200, 13, 0, 0.0002))
     sampled = AccessLog(stream, sample=0.01)
-    yield "AccessLog.observe, 1 % sampled", best_us(lambda: sampled.observe(request, 200, 13, 0.0002))
+    yield "AccessLog.observe, 1 % sampled", best_us(lambda: sampled.observe(request, 200, 13, 0, 0.0002))
 
     structured, standard = structlog.get_logger("bench"), logging.getLogger("bench")
     yield "structlog event", best_us(lambda: structured.info("price changed", sku="A1", price=990))
@@ -117,7 +117,7 @@ def _telemetry(stream: LogStream) -> Iterator[tuple[str, float]]:
     yield "masking a text of 60 characters", best_us(lambda: mask_tokens("refused token=abc of alice at https://example.com/reset"))
 
     for number in range(100):
-        metrics.observe(_request(f"/route/{number}"), 200, 13, 0.0002)
+        metrics.observe(_request(f"/route/{number}"), 200, 13, 0, 0.0002)
     snapshots = [metrics.collect() for _ in range(4)]
     yield "snapshot of 100 routes", best_us(metrics.collect, 4)
     yield "merging 4 of them", best_us(lambda: merge(snapshots), 4)

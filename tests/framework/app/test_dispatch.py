@@ -21,7 +21,7 @@ Observed = list[tuple[str, int, int, str]]
 def observe(app: App) -> Observed:
     """What the observer of an application is told: path, status, bytes, and why the answer broke off."""
     seen: Observed = []
-    app.finalise().observer = lambda request, status, size, duration_s, aborted="": seen.append(
+    app.finalise().observer = lambda request, status, size, started_s, ended_s, aborted="": seen.append(
         (request.path, status, size, aborted)
     )
     return seen
@@ -127,7 +127,7 @@ async def test_observer_that_fails_costs_no_answer(caplog: pytest.LogCaptureFixt
     async def index(request: Request) -> object:
         return text("ok")
 
-    def fail(request: Request, status: int, size: int, duration_s: float) -> None:
+    def fail(request: Request, status: int, size: int, started_s: float, ended_s: float) -> None:
         raise OSError("the disk is full")
 
     app.finalise().observer = fail
@@ -381,9 +381,13 @@ class Notes:
     """A tracer that begins no spans of its own for all, and keeps what it is told."""
 
     def __init__(self, share: float) -> None:
-        self.share = share
+        self._gap = 0 if share else -1
         self.begun: list[str] = []
         self.recorded: list[BaseException] = []
+
+    def gap(self) -> int:
+        """All of them, or none."""
+        return self._gap
 
     def begin(self, request: Request) -> None:
         """Keep the path, and be the request's span."""

@@ -205,7 +205,7 @@ async def test_the_compressed_bytes_are_counted() -> None:
     """What the access log says of a stream is what was sent of it."""
     app = make_app()
     sizes: list[int] = []
-    app.finalise().observer = lambda request, status, body_bytes, duration_s, aborted="": sizes.append(body_bytes)
+    app.finalise().observer = lambda request, status, body_bytes, *rest: sizes.append(body_bytes)
     async with AsyncTestClient(app) as client, client.stream("GET", "/stream", headers={"accept-encoding": "gzip"}) as response:
         body = b"".join([piece async for piece in response.aiter_raw()])
     assert sizes == [len(body)]

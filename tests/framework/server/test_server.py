@@ -69,9 +69,7 @@ async def test_observer_is_handed_on() -> None:
     """The observer that a server is given is told of its responses."""
     seen: list[int] = []
     listening = listening_socket()
-    server = Server(
-        make_app().finalise(), [listening], observer=lambda request, status, size, duration_s, aborted="": seen.append(status)
-    )
+    server = Server(make_app().finalise(), [listening], observer=lambda request, status, size, *rest: seen.append(status))
     await server.start()
     reader, writer = await asyncio.open_connection(*listening.getsockname())
     writer.write(GET % b"/" + GET % b"/none")

@@ -349,7 +349,7 @@ async def test_client_that_leaves_while_it_is_read(rig: Rig) -> None:
 async def test_client_that_leaves_while_a_group_reads(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     """What a task group makes of it is nothing to log, either, and the request counts as left."""
     statuses: list[int] = []
-    rig.app.finalise().observer = lambda request, status, size, duration_s, aborted="": statuses.append(status)
+    rig.app.finalise().observer = lambda request, status, size, *rest: statuses.append(status)
     scripted = Scripted(rig.app)
     await scripted.send(LENGTH % (b"/group", 5) + b"he")
     await scripted.happen(scripted.transport.leave)

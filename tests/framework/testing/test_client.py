@@ -246,7 +246,7 @@ async def test_observer_of_the_application(app: App[Any, Any]) -> None:
     """Who observes the application's responses does so in a test as well, and after it."""
     seen: list[tuple[str, int]] = []
 
-    def observe(request: Request[Any, Any], status: int, body_bytes: int, duration_s: float, aborted: str = "") -> None:
+    def observe(request: Request[Any, Any], status: int, *rest: Any) -> None:
         seen.append((request.path, status))
 
     app.finalise().observer = observe

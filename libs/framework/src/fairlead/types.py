@@ -26,8 +26,10 @@ OnDisconnect: TypeAlias = Literal["cancel", "finish"]
 class Observer(Protocol):
     """Is told of each response once, when it is over."""
 
-    def __call__(self, request: Any, status: int, body_bytes: int, duration_s: float, aborted: str = "", /) -> None:
-        """`body_bytes` is the length of the body, whether or not method and status let it be sent; of a streamed one what was sent.
+    def __call__(self, request: Any, status: int, body_bytes: int, started_s: float, ended_s: float, aborted: str = "", /) -> None:
+        """Start and end are readings of `time.perf_counter`, one for all who want to know the time of a request.
+
+        `body_bytes` is the length of the body, whether or not method and status let it be sent; of a streamed one what was sent.
 
         `aborted` says why a streamed one broke off: "client" (it left) or "error" (its handler raised).
         """

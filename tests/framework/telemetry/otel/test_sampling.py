@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
 from fairlead.http.trace_context import TraceContext
 from fairlead.telemetry.otel import wants
-from fairlead.telemetry.otel.sampling import DrawnIds, draw_place, sampling_from
+from fairlead.telemetry.otel.sampling import DrawnIds, draw_gap, draw_place, sampling_from
 
 PARENT = TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", is_sampled=True)
 UNSAMPLED = PARENT._replace(is_sampled=False)
@@ -60,6 +62,18 @@ def test_other_propagators_are_asked_each_time() -> None:
     """With B3 headers a `traceparent` says nothing: every request is looked at in full."""
     assert not sampling_from({"OTEL_PROPAGATORS": "b3"}).is_known
     assert sampling_from({"OTEL_PROPAGATORS": "tracecontext, baggage"}).is_known
+
+
+def test_gaps_are_those_of_a_throw_for_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gap of n is as likely as n failures and a success: the bounds between the first gaps are where the geometric law has them.
+    Everything and nothing need no draw."""
+    at_least = [0.75**gaps for gaps in range(4)]  # the likelihood of a gap of so many and more
+    for gap, likelihood in enumerate(at_least):
+        monkeypatch.setattr(random, "random", lambda below=1 - likelihood + 1e-9: below)
+        assert draw_gap(0.25) == gap
+        monkeypatch.setattr(random, "random", lambda below=1 - likelihood * 0.75 - 1e-9: below)
+        assert draw_gap(0.25) == gap
+    assert (draw_gap(1.0), draw_gap(0.0)) == (0, -1)
 
 
 @pytest.mark.parametrize("share", [1e-9, 0.01, 0.5, 1.0])

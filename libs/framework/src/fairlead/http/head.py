@@ -16,6 +16,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -42,6 +43,7 @@ class Head:
         "has_trace",
         "keep_alive",
         "length",
+        "note",
         "ordinary",
         "pairs",
         "upgrade",
@@ -63,6 +65,8 @@ class Head:
         """Whether there may be a `traceparent`: who looks for it need not read the fields of requests without one."""
         self.ordinary = True
         """HTTP/1.1 and keep-alive: the response needs no connection field."""
+        self.note: Any = None
+        """For the observer of the connection's requests: what it made of this block, for those that repeat it."""
 
     @property
     def content_type(self) -> str:

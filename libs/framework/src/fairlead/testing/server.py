@@ -92,7 +92,7 @@ class AppServer:
             near.pretend_tls()
         return near, protocol
 
-    def _observe(self, request: Request[Any, Any], status: int, body_bytes: int, duration_s: float, aborted: str = "", /) -> None:
+    def _observe(self, request: Request[Any, Any], status: int, *rest: Any) -> None:
         self.last_request = request
         if self._observer is not None:
-            self._observer(request, status, body_bytes, duration_s, aborted)
+            self._observer(request, status, *rest)

@@ -28,7 +28,7 @@ from fairlead.request import Request, current_request
 from fairlead.telemetry.otel.ambient import Ambient
 from fairlead.telemetry.otel.finished_request import FinishedRequest
 from fairlead.telemetry.otel.http_attributes import opening_attributes
-from fairlead.telemetry.otel.sampling import DrawnIds, Sampling, draw_place
+from fairlead.telemetry.otel.sampling import DrawnIds, Sampling, draw_gap, draw_place
 from fairlead.telemetry.otel.server_span import TracedRequest
 from fairlead.telemetry.tracing import Operation, spans
 
@@ -60,6 +60,10 @@ class OtelEngine:
         """Attach it where the server is started: everything that is started there sees it."""
 
     # Requests
+
+    def gap(self) -> int:
+        """How many requests pass until the next that is sampled for no caller's sake."""
+        return draw_gap(self.share)
 
     def begin(self, request: Request[Any, Any]) -> None:
         """Begin the request's span, if it is to be sampled. A failure costs the span and nothing else."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from math import log, log1p
 from typing import NamedTuple
 
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from fairlead.http.trace_context import TraceContext
 
-__all__ = ["DrawnIds", "Sampling", "draw_place", "sampling_from"]
+__all__ = ["DrawnIds", "Sampling", "draw_gap", "draw_place", "sampling_from"]
 
 _RATIO_BITS = 64
 """The SDK compares the lower half of the trace id with the ratio (`TraceIdRatioBased`)."""
@@ -64,6 +65,16 @@ def sampling_from(environ: Mapping[str, str]) -> Sampling:
         except ValueError:
             share = 1.0
     return Sampling(share, follows_parent, is_known=True)
+
+
+def draw_gap(share: float) -> int:
+    """How many requests pass until the next that is sampled, when each is with this probability; -1 when none ever is.
+
+    The distribution is the geometric one, so whoever counts down from it samples as if there had been a throw for each request.
+    """
+    if share >= 1.0:
+        return 0
+    return int(log(1.0 - random.random()) / log1p(-share)) if share > 0.0 else -1
 
 
 def draw_place(share: float, parent: TraceContext | None) -> TraceContext:
