@@ -247,6 +247,44 @@ async def test_handler_that_kills_its_driver(rig: Rig) -> None:
     assert await rig.start(fine) == [None]
 
 
+async def test_task_shows_where_it_stands(rig: Rig) -> None:
+    """Who looks at the tasks of a loop finds the driver's frame and what it awaits; the repr says what the task is for."""
+    gate = asyncio.Event()
+
+    async def wait() -> None:
+        await gate.wait()
+
+    [task] = await rig.start(wait)
+    assert task is not None
+    coroutine: Any = task.get_coro()
+    assert coroutine.cr_frame.f_code is Rig.driver.__code__
+    assert coroutine.cr_await is coroutine.driver.gi_yieldfrom is not None
+    assert "request()" in repr(task)
+    gate.set()
+    await task
+
+
+async def test_what_a_task_runs_is_only_the_tasks(rig: Rig) -> None:
+    """Awaiting it is refused; closing it ends the handler where it waits, as closing any coroutine does."""
+    closed = False
+
+    async def wait() -> None:
+        nonlocal closed
+        try:
+            await asyncio.sleep(0)
+        finally:
+            closed = True
+
+    [task] = await rig.start(wait)
+    assert task is not None
+    coroutine: Any = task.get_coro()
+    with pytest.raises(TypeError):
+        await coroutine
+    coroutine.close()
+    assert closed
+    await asyncio.wait([task])
+
+
 async def test_close_lets_go_of_the_spare(rig: Rig) -> None:
     """After `close` no task of the runner is left."""
     rig.runner.close()

@@ -373,6 +373,7 @@ class HttpConnection(Link):
         self.session = open_websocket(self, request, options)
         self.session.inbox.waiter.identity = self.shared.runner.identity()
         self.state, self.final, self._head = UPGRADED, True, None
+        del self._write  # the websocket writes by itself
         self.deadline = inf
         if self._paused:
             self.session.pause_writing()

@@ -89,7 +89,7 @@ class Link(asyncio.Protocol, ABC):
         self._paused = False
         self._unread = 0
         self._info: ConnectionInfo | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None  # made by the first who waits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -128,6 +128,8 @@ class Link(asyncio.Protocol, ABC):
         """Wait while the peer reads too slowly. Raises `RequestCancelled` when it is gone."""
         while self._paused and not self.lost:
             waiter = self.shared.loop.create_future()
+            if self._waiters is None:
+                self._waiters = []
             self._waiters.append(waiter)
             try:
                 await waiter
@@ -140,7 +142,7 @@ class Link(asyncio.Protocol, ABC):
             raise RequestCancelled("the client is gone")
 
     def _wake(self) -> None:
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 

@@ -10,9 +10,12 @@ So a driver (see `fairlead.dispatch`) is stepped straight from `data_received`. 
   request id). The copy stays with the request when the task takes over.
 - *Cancellation.* `task.cancel()` can arrive while the request waits (an ordinary cancellation of what it awaits), between its first
   wait and the task's first step (the task passes it on), or, by misuse, after a request that never waited has ended (the spare is
-  replaced, and no later request is hit). The spare's coroutine is started before its task is made: one that was never started
-  would end without having seen the cancellation, and the request with it. When it is the client that has left (`leave`), the
-  handler sees `RequestCancelled`, a kind of `CancelledError`, and so can tell the two.
+  replaced, and no later request is hit). When it is the client that has left (`leave`), the handler sees `RequestCancelled`, a kind
+  of `CancelledError`, and so can tell the two.
+
+PERF: what a task runs is the spare itself, which has the methods of a coroutine. A real one would be two frames (asyncio takes no
+generator from Python 3.12 on), 0.5 KiB for as long as a request lasts, and websockets last; nor would one that was never started
+see that it is cancelled.
 
 Rejected: eager tasks (`asyncio.eager_task_factory`, Python ≥ 3.12) do the same for the price of a task object per request, and
 uvloop has them only from 3.12 on.
@@ -21,10 +24,10 @@ uvloop has them only from 3.12 on.
 from __future__ import annotations
 
 import asyncio
-import types
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
+from types import FrameType
 from typing import Any, Protocol
 
 from fairlead.errors import RequestCancelled
@@ -40,21 +43,75 @@ class Owner(Protocol):
         """The request had waited and is over."""
 
 
-class _Spare:
-    """A driver, the task that may take it over, and what it shall take over."""
+class _Spare(Coroutine[Any, Any, None]):
+    """A driver, the task that may take it over, and, for that task, the coroutine that it runs."""
 
     __slots__ = ("client_left", "context", "driver", "owner", "task", "waits_for")
+
+    __name__ = "request"  # in the task's repr
 
     def __init__(self, driver: Driver, loop: asyncio.AbstractEventLoop) -> None:
         self.driver = driver
         self.context: Context | None = None
         self.owner: Owner | None = None
         self.waits_for: Any = loop.create_future()
-        """What the task is to wait for: at first for a request."""
+        """What the task is to wait for next: at first for a request; `DONE` when only the driver can tell."""
         self.client_left = False
-        coroutine = _run_request(self)
-        coroutine.send(None)
-        self.task = loop.create_task(coroutine, context=Context())
+        self.task = loop.create_task(self, context=Context())
+
+    # What asyncio's task calls
+
+    def send(self, value: Any) -> Any:
+        """Wait until there is a request under this task's name, then run that to its end."""
+        if self.context is None:
+            self.waits_for._asyncio_future_blocking = True
+            return self.waits_for
+        if self.waits_for is DONE:
+            return self._yielded(self.context.run(self.driver.send, value))
+        waits_for, self.waits_for = self.waits_for, DONE
+        return waits_for
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """The task is cancelled, or what it waited for was no future."""
+        error: BaseException = kind if value is None else value
+        if self.context is None:
+            raise error
+        waits_for, self.waits_for = self.waits_for, DONE
+        if waits_for is not DONE and waits_for is not None and waits_for.cancel(*error.args):
+            return waits_for
+        return self._yielded(self.context.run(self.driver.throw, self._reason(error)))
+
+    def close(self) -> None:
+        """The request is given up."""
+        self.driver.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise TypeError("a request is run by its task")
+
+    @staticmethod
+    def _yielded(waits_for: Any) -> Any:
+        if waits_for is DONE:
+            raise StopIteration
+        return waits_for
+
+    def _reason(self, error: BaseException) -> BaseException:
+        """What the handler is to see of a cancellation."""
+        if self.client_left and isinstance(error, asyncio.CancelledError):
+            self.client_left = False  # a later cancellation has another reason
+            return RequestCancelled("the client is gone")
+        return error
+
+    # What shows where a task stands
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The driver's."""
+        return getattr(self.driver, "gi_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        """What the driver awaits."""
+        return getattr(self.driver, "gi_yieldfrom", None)
 
 
 class Runner:
@@ -127,41 +184,3 @@ class Runner:
     def close(self) -> None:
         """Let go of the spare task. Called when the server stops."""
         self._task.cancel()
-
-
-async def _run_request(spare: _Spare) -> None:
-    await _take_over(spare)  # asyncio takes no generator for a task from Python 3.12 on
-
-
-@types.coroutine
-def _take_over(spare: _Spare) -> Generator[Any, Any, None]:
-    """Sleeps until a request waits under this task's name, then runs that request to its end."""
-    cancelled: BaseException | None = None
-    try:
-        yield
-        if spare.context is None:
-            yield from spare.waits_for
-    except asyncio.CancelledError as exc:
-        if spare.context is None:
-            raise
-        cancelled = exc
-    context, driver = spare.context, spare.driver
-    waits_for, spare.waits_for = spare.waits_for, None
-    assert context is not None
-    if cancelled is not None and (waits_for is None or not waits_for.cancel(*cancelled.args)):
-        waits_for = context.run(driver.throw, _reason(spare, cancelled))
-    while waits_for is not DONE:
-        try:
-            value = yield waits_for
-        except BaseException as exc:
-            waits_for = context.run(driver.throw, _reason(spare, exc))
-        else:
-            waits_for = context.run(driver.send, value)
-
-
-def _reason(spare: _Spare, error: BaseException) -> BaseException:
-    """What the handler is to see of a cancellation."""
-    if spare.client_left and isinstance(error, asyncio.CancelledError):
-        spare.client_left = False  # a later cancellation has another reason
-        return RequestCancelled("the client is gone")
-    return error

@@ -80,8 +80,8 @@ async def inspect(seconds: float, format: ProfileFormat = "text") -> tuple[str, 
 
 
 def _frames(awaited: Any) -> Iterator[FrameType]:
-    """From a task's coroutine down to where it waits. A request's task drives its dispatcher by `send`, not by awaiting it: there
-    the way goes on in the frame's `driver` (server/runner.py)."""
+    """From a task's coroutine down to where it waits. A websocket's handler is driven by `send`, not by awaiting it: there the way
+    goes on in the frame's `driver` (websocket/waiter.py)."""
     for _ in range(MAX_FRAMES):
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None) or getattr(awaited, "ag_frame", None)
         if frame is None:

@@ -48,6 +48,7 @@ async def serve(
     PERF: the only coroutine around what runs the handler. Each has a frame for as long as the websocket is open, 0.3 KiB.
     """
     ws = await opening
+    del opening  # a coroutine keeps its frame as long as it is kept itself
     failure: BaseException | None = None
     ws.ending.watch(ws.close_timeout_s)
     try:

@@ -41,6 +41,10 @@ class _Missed:
     """The key of a message of a backlog; no two are equal."""
 
 
+_NOTHING: Final[OrderedDict[Hashable, PreparedMessage]] = OrderedDict()
+"""What waits in most queues: one object for all of them. Never written to."""
+
+
 class SendQueue:
     """The bounded way to one websocket, which has one at most, whatever the number of broadcasts that it takes part in.
 
@@ -56,7 +60,7 @@ class SendQueue:
         self._ws = ws
         self._max_messages = max_messages
         self._overflow = overflow
-        self._waiting: OrderedDict[Hashable, PreparedMessage] = OrderedDict()
+        self._waiting = _NOTHING
         self._backlog = 0  # how many of those that wait are not counted
         if ws.outbox.queue is not None:
             raise RuntimeError("this websocket has a send queue: SendQueue.of(ws)")
@@ -90,9 +94,8 @@ class SendQueue:
             if not ws.open:
                 return
             if self._waiting or ws.outbox.is_paused:
-                self._waiting[_Missed()] = message
+                self._append(_Missed(), message)
                 self._backlog += 1
-                ws.stats.queued += 1
             else:
                 ws.post(message)
 
@@ -109,9 +112,14 @@ class SendQueue:
                 return False
             self._take_oldest()
             stats.dropped += 1
-        self._waiting[key] = message
-        stats.queued += 1
+        self._append(key, message)
         return True
+
+    def _append(self, key: Hashable, message: PreparedMessage) -> None:
+        if self._waiting is _NOTHING:
+            self._waiting = OrderedDict()
+        self._waiting[key] = message
+        self._ws.stats.queued += 1
 
     def go_on(self) -> None:
         """There is room, or the end has come: for the outbox to call."""
@@ -131,5 +139,5 @@ class SendQueue:
     def _drop_all(self) -> None:
         self._ws.stats.queued -= len(self._waiting)
         self._ws.stats.dropped += len(self._waiting)
-        self._waiting.clear()
+        self._waiting = _NOTHING
         self._backlog = 0
