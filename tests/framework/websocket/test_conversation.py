@@ -57,6 +57,13 @@ async def test_plain_function(wire: MakeWire) -> None:
     assert await converse(wire(), lambda request, ws: None) == (1000, "")
 
 
+async def test_anything_that_can_be_awaited(wire: MakeWire) -> None:
+    """A handler may give a task or a future as well as a coroutine: the conversation lasts until it is done."""
+    peer = wire()
+    assert await converse(peer, lambda request, ws: asyncio.create_task(ws.send("hello"))) == (1000, "")
+    assert peer.sent[0] == (0x81, b"hello")
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
