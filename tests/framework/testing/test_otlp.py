@@ -66,7 +66,7 @@ def test_metrics(receiver: OtlpReceiver) -> None:
 def test_what_is_refused(receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other paths, and bodies that no exporter sends."""
     monkeypatch.setattr(otlp, "MAX_BODY_BYTES", 10)
-    assert post(receiver, "/v1/logs", b"") == 404
+    assert post(receiver, "/v1/profiles", b"") == 404
     assert post(receiver, "/v1/traces", b"x" * 11) == 413
     assert (list(receiver.spans), list(receiver.metrics)) == ([], [])
 

@@ -74,3 +74,36 @@ async def _count(service: Any) -> int:
     _, text = await service.get("/metrics", "management")
     found = re.findall(r'http_server_request_duration_seconds_count\{[^}]*http_route="/pid"[^}]*\} (\d+)', text)
     return sum(map(int, found))
+
+
+SAYING = """
+
+@app.get("/say")
+async def say(request):
+    import logging
+    logging.getLogger("shop").warning("said", extra={"password": "hunter2"})
+    return text("ok")
+"""
+
+
+async def test_logs_of_each_worker_go_out_as_well(start: Any) -> None:
+    """K10: named, logs arrive from every worker, in the trace of their request and masked; the last ones at the drain."""
+    with OtlpReceiver() as receiver:
+        variables = receiver.environ() | {"OTEL_LOGS_EXPORTER": "otlp", "FAIRLEAD_ACCESS_LOG_OTLP": "true"}
+        service = await (await start("--workers", "2", more=SAYING, **variables)).ready()
+        for _ in range(40):
+            assert await service.get("/say") == (200, "ok")
+        assert "fairlead_log_records_dropped_total 0" in (await service.get("/metrics", "management"))[1]
+        service.signal(signal.SIGTERM)
+        assert await service.process.wait() == 0
+    said = [log for log in receiver.logs if log.body == "said"]
+    assert len(said) == 40
+    assert {log.attributes["password"] for log in said} == {"***"}
+    spans = {(span.trace_id, span.span_id): span.attributes["fairlead.request_id"] for span in receiver.spans}
+    assert all(spans[log.trace_id, log.span_id] == log.attributes["fairlead.request_id"] for log in said)
+    requests = [log for log in receiver.logs if log.logger == "fairlead.access" and log.attributes["path"] == "/say"]
+    assert len(requests) == 40
+    assert all(spans[log.trace_id, log.span_id] == log.attributes["fairlead.request_id"] for log in requests)
+    instances = {log.resource["service.instance.id"] for log in said}
+    assert len(instances) == 2
+    assert instances == {span.resource["service.instance.id"] for span in receiver.spans}

@@ -108,6 +108,7 @@ DEFAULTS: dict[str, Any] = {
     "ACCESS_LOG": True,
     "ACCESS_LOG_ERRORS_ONLY": False,
     "ACCESS_LOG_SAMPLE": 1.0,
+    "ACCESS_LOG_OTLP": False,  # where logs go out over OTLP (OTEL_LOGS_EXPORTER): a record for each line
     "ACCESS_LOG_QUERY": False,  # the query as well, with what looks like a credential masked
     "ACCESS_LOG_USER_AGENT": False,
     "LOG_CONFIG": "",  # path of a JSON file for logging.config.dictConfig, in place of everything of ours

@@ -121,4 +121,4 @@ async def test_the_end_waits_no_longer_than_it_may(receiver: OtlpReceiver, caplo
         await telemetry.end(0)
 
     await asyncio.create_task(begin_and_end())
-    assert "traces or metrics could not be handed over in time" in [record.message for record in caplog.records]
+    assert "traces, metrics or logs could not be handed over in time" in [record.message for record in caplog.records]

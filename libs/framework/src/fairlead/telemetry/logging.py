@@ -25,7 +25,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from fairlead.errors import ConfigurationError
@@ -62,6 +62,8 @@ class LogStream:
         self.format = format
         self.writer = writer
         self.renderer = renderer
+        self.also: Callable[[Event], None] | None = None
+        """Who else gets each event (`otel/logs.py`)."""
         self._gate = FloodGate(flood_limit if writer is not None else 0, self._tell_flood)
         self.admits = self._gate.admits
         """Whether one more line of `(logger, message)` may pass: ask before making an `Event` of it."""
@@ -72,6 +74,8 @@ class LogStream:
             _hand_over(event)
             return
         self.writer.write(self.renderer(event))
+        if self.also is not None:
+            self.also(event)
         if event.level in ("error", "critical"):
             self.writer.hurry()
 

@@ -31,7 +31,7 @@ import msgspec
 from fairlead.telemetry.context import request_fields
 from fairlead.telemetry.masking import MASK, is_secret_name, is_suspicious, mask_tokens
 
-__all__ = ["ConsoleRenderer", "Event", "JsonRenderer", "Renderer", "escape", "rfc3339_ms"]
+__all__ = ["ConsoleRenderer", "Event", "JsonRenderer", "Renderer", "describe", "escape", "masked", "rfc3339_ms", "without_tokens"]
 
 MAX_TEXT = 16_384
 """Characters of one text; container runtimes cut lines of more than 16 KiB apart."""
@@ -198,18 +198,18 @@ class JsonRenderer:
         except UnicodeEncodeError:  # a lone surrogate in a name
             line = _encode(plain(document)).decode()
         if is_suspicious(line):
-            line = _encode(_without_tokens(plain(document))).decode()
+            line = _encode(without_tokens(plain(document))).decode()
         return escape(line).encode() + b"\n"
 
 
-def _without_tokens(value: Any) -> Any:
+def without_tokens(value: Any) -> Any:
     """Plain data with the credentials in its texts masked; text by text, so that no pattern runs across JSON's quotes."""
     if isinstance(value, str):
         return mask_tokens(value)
     if isinstance(value, dict):
-        return {name: _without_tokens(item) for name, item in value.items()}
+        return {name: without_tokens(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_without_tokens(item) for item in value]
+        return [without_tokens(item) for item in value]
     return value
 
 
@@ -254,5 +254,5 @@ def _line(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    value = _without_tokens(value)
+    value = without_tokens(value)
     return value if isinstance(value, str) and _BARE(value) else escape(_encode(value).decode())

@@ -5,7 +5,7 @@
         …
         receiver.spans                      # what has come so far
 
-It takes protobuf over HTTP (OTLP/HTTP, `/v1/traces` and `/v1/metrics`), bounded, in a thread of its own. Needs
+It takes protobuf over HTTP (OTLP/HTTP, `/v1/traces`, `/v1/metrics` and `/v1/logs`), bounded, in a thread of its own. Needs
 `fairlead[tracing]`.
 """
 
@@ -17,10 +17,11 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-__all__ = ["OtlpReceiver", "ReceivedMetric", "ReceivedSpan"]
+__all__ = ["OtlpReceiver", "ReceivedLog", "ReceivedMetric", "ReceivedSpan"]
 
 MAX_KEPT = 20_000
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -49,12 +50,26 @@ class ReceivedMetric(NamedTuple):
     resource: dict[str, Any]
 
 
+class ReceivedLog(NamedTuple):
+    """One record of a log; ids are "" outside of a trace."""
+
+    logger: str
+    severity: str
+    body: str
+    trace_id: str
+    span_id: str
+    time_ns: int
+    attributes: dict[str, Any]
+    resource: dict[str, Any]
+
+
 class OtlpReceiver:
     """Listens on 127.0.0.1; port 0 takes a free one."""
 
     def __init__(self, port: int = 0) -> None:
         self.spans: deque[ReceivedSpan] = deque(maxlen=MAX_KEPT)
         self.metrics: deque[ReceivedMetric] = deque(maxlen=MAX_KEPT)
+        self.logs: deque[ReceivedLog] = deque(maxlen=MAX_KEPT)
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, name="otlp", daemon=True)
 
@@ -77,7 +92,7 @@ class OtlpReceiver:
         self._thread.join()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        takers = {"/v1/traces": self._take_traces, "/v1/metrics": self._take_metrics}
+        takers = {"/v1/traces": self._take_traces, "/v1/metrics": self._take_metrics, "/v1/logs": self._take_logs}
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -130,6 +145,17 @@ class OtlpReceiver:
                     for point in getattr(metric, metric.WhichOneof("data") or "gauge").data_points:
                         value = point.count if hasattr(point, "count") else point.as_int or point.as_double
                         self.metrics.append(ReceivedMetric(metric.name, value, _plain(point.attributes), resource))
+
+    def _take_logs(self, body: bytes) -> None:
+        for group in ExportLogsServiceRequest.FromString(body).resource_logs:
+            resource = _plain(group.resource.attributes)
+            for scope in group.scope_logs:
+                for one in scope.log_records:
+                    ids, what = (one.trace_id.hex(), one.span_id.hex()), _plain(one.attributes)
+                    text = one.body.string_value
+                    self.logs.append(
+                        ReceivedLog(scope.scope.name, one.severity_text, text, *ids, one.time_unix_nano, what, resource)
+                    )
 
 
 def _plain(attributes: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class Service:
 
     def _begin_tracing(self) -> None:
         """Only when the environment asks for it: nothing of OpenTelemetry is imported otherwise."""
-        if not (wants("traces") or wants("metrics")):
+        if not (wants("traces") or wants("metrics") or wants("logs")):
             return
         try:
             from fairlead.telemetry.otel.sdk import OpenTelemetry
@@ -173,7 +173,7 @@ class Service:
             logger.warning("the OTEL_ variables ask for what is not installed: fairlead[tracing]", extra={"cause": str(error)})
             return
         self._otel = OpenTelemetry(self.app.name, version=str(self._stream.identity.get("version", "")))
-        self._otel.begin(self._requests.add_exemplar)
+        self._otel.begin(self._requests.add_exemplar, self._stream)
         self.app.dispatcher.tracer = self._otel.engine
 
     async def _within(self, listeners: Awaitable[None], until_s: float, event: str) -> None:
@@ -200,15 +200,17 @@ class Service:
         registry.add(self._stream)
         self._process.begin()
         registry.add(self._process)
-        access_log = None
-        if config.ACCESS_LOG:
-            access_log = AccessLog(
-                self._stream,
-                metrics=self._requests,
-                sample=config.ACCESS_LOG_SAMPLE,
-                errors_only=config.ACCESS_LOG_ERRORS_ONLY,
-                with_query=config.ACCESS_LOG_QUERY,
-                with_user_agent=config.ACCESS_LOG_USER_AGENT,
-                trusts_proxies=bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),
-            )
-        return compose(self._requests, access_log)
+        options = {
+            "sample": config.ACCESS_LOG_SAMPLE,
+            "errors_only": config.ACCESS_LOG_ERRORS_ONLY,
+            "with_query": config.ACCESS_LOG_QUERY,
+            "with_user_agent": config.ACCESS_LOG_USER_AGENT,
+            "trusts_proxies": bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),
+        }
+        access_log = AccessLog(self._stream, metrics=self._requests, **options) if config.ACCESS_LOG else None
+        observer = compose(self._requests, access_log)
+        if self._otel is not None and self._otel.logs is not None:
+            registry.add(self._otel.logs)
+            if config.ACCESS_LOG_OTLP and observer is not None:
+                return self._otel.logs.with_access(observer, **options)  # type: ignore[no-any-return]
+        return observer

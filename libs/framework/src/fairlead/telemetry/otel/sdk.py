@@ -4,9 +4,10 @@
 |---|---|
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_TRACES_ENDPOINT`, `…_METRICS_ENDPOINT` | where to; one of them, or the next, turns it on |
 | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console`, `none`, or any that is installed |
+| `OTEL_LOGS_EXPORTER`, `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` | the same for logs, which nothing else turns on |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `parentbased_traceidratio`, `0.01` … |
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the service's name is the application's otherwise |
-| `OTEL_PROPAGATORS`, `OTEL_BSP_…`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED` … | as everywhere |
+| `OTEL_PROPAGATORS`, `OTEL_BSP_…`, `OTEL_BLRP_…`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED` … | as everywhere |
 
 Begun in a worker that runs already, so nothing is ever forked with it, and every worker has a `service.instance.id` of its own.
 """
@@ -21,7 +22,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -36,6 +37,10 @@ from fairlead.telemetry.otel.engine import Note, OtelEngine
 from fairlead.telemetry.otel.exporter import completing
 from fairlead.telemetry.otel.push import MetricsPush
 from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
+
+if TYPE_CHECKING:
+    from fairlead.telemetry.logging import LogStream
+    from fairlead.telemetry.otel.logs import LogExport
 
 __all__ = ["OpenTelemetry"]
 
@@ -52,7 +57,7 @@ LIMITS = (
 )
 """The SDK's limits on what a span may hold; with one of them it makes every span itself."""
 
-Signal = Literal["traces", "metrics"]
+Signal = Literal["traces", "metrics", "logs"]
 
 
 class OpenProvider(TracerProvider):
@@ -76,11 +81,14 @@ class OpenTelemetry:
         self._provider: OpenProvider | None = None
         self._instrumentors: list[Any] = []
         self._push: MetricsPush | None = None
+        self.logs: LogExport | None = None
+        """None unless logs are wanted."""
         self.engine: OtelEngine | None = None
         """None unless traces are wanted."""
 
-    def begin(self, note: Note) -> None:
-        """Make providers and exporters, and instrument the clients that are loaded. `note` is told of each traced request.
+    def begin(self, note: Note, stream: LogStream | None = None) -> None:
+        """Make providers and exporters, and instrument the clients that are loaded. `note` is told of each traced request;
+        `stream` is the one whose events are the process's logs.
 
         Call it in the task that starts the application and its server: they inherit the context that is set here. Raises
         `ConfigurationError` for an exporter that is not installed.
@@ -90,6 +98,11 @@ class OpenTelemetry:
             self._push.begin()
         if wants("traces", self._environ):
             self._begin_traces(note)
+        if stream is not None and wants("logs", self._environ):
+            from fairlead.telemetry.otel.logs import LogExport
+
+            self.logs = LogExport(_exporter("logs", self._environ), self._resource, self._environ)
+            self.logs.begin(stream)
 
     def _begin_traces(self, note: Note) -> None:
         ids = DrawnIds()
@@ -117,8 +130,10 @@ class OpenTelemetry:
                     await self._push.end()
                 if self._provider is not None:
                     await asyncio.to_thread(self._provider.shutdown)
+                if self.logs is not None:
+                    await asyncio.to_thread(self.logs.shutdown)
         except TimeoutError:
-            logger.warning("traces or metrics could not be handed over in time")
+            logger.warning("traces, metrics or logs could not be handed over in time")
         tracing.end()
         for instrumentor in self._instrumentors:
             instrumentor.uninstrument()
