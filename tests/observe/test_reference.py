@@ -13,7 +13,7 @@ from tests.observe.load import put_under_load
 from tests.observe.reference import families_read, promises
 
 UNSEEN = {"fairlead_tls_certificate_expiry_timestamp_seconds", "fairlead_log_records_dropped_total"}
-"""What the services of `make run` do not have: they speak plain HTTP, and log to stdout alone. tests/framework/telemetry sees it."""
+"""What the services of `make run` do not have: they speak plain HTTP, and log to stdout alone. tests/framework/telemetry has it."""
 
 
 def scraped(text: str) -> dict[str, tuple[str, frozenset[str]]]:

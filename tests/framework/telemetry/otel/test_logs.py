@@ -137,11 +137,11 @@ def test_access_records(receiver: OtlpReceiver, log: Recorded, make_request: Mak
     """Off unless asked for; then a record for each line, with its fields and its request's trace, whatever the format of stdout."""
     export = _begun(receiver, log.stream)
     access = AccessLog(log.stream)
-    access.observe(make_request(), 200, 5, 0.001)
-    AccessLog(LogStream({}, "json", None, lambda event: b"")).observe(make_request(), 200, 5, 0.001)  # to other handlers
+    access.observe(make_request(), 200, 5, 0.0, 0.001)
+    AccessLog(LogStream({}, "json", None, lambda event: b"")).observe(make_request(), 200, 5, 0.0, 0.001)  # to other handlers
     request = make_request(headers={"traceparent": CALLER})
-    export.with_access(access.observe, sample=0.0)(request, 200, 5, 0.001)
-    export.with_access(access.observe, sample=0.0)(request, 503, 5, 0.001)
+    export.with_access(access.observe, sample=0.0)(request, 200, 5, 0.0, 0.001)
+    export.with_access(access.observe, sample=0.0)(request, 503, 5, 0.0, 0.001)
     export.shutdown()
     one = _one(receiver)
     assert (one.logger, one.severity, one.body, one.trace_id) == ("fairlead.access", "error", "request", CALLER[3:35])

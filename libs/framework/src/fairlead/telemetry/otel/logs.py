@@ -122,9 +122,9 @@ class LogExport:
         """An observer that makes a record of each request that has an access line; `options` are those of `AccessLog`."""
         record = AccessLog(_RecordStream(self._take_access), **options).observe
 
-        def observe(request: Any, status: int, body_bytes: int, duration_s: float, aborted: str = "") -> None:
-            observer(request, status, body_bytes, duration_s, aborted)
-            record(request, status, body_bytes, duration_s, aborted)
+        def observe(request: Any, status: int, body_bytes: int, started_s: float, ended_s: float, aborted: str = "", /) -> None:
+            observer(request, status, body_bytes, started_s, ended_s, aborted)
+            record(request, status, body_bytes, started_s, ended_s, aborted)
 
         return observe
 
