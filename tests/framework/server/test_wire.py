@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import random
 import re
 from collections.abc import Callable
 
@@ -14,6 +17,7 @@ from tests.framework.server.wire_cases import Case
 
 CASES = PLAIN_CASES + SMUGGLING
 MAX_BODY = 1000
+USUAL = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def make_app() -> App:
@@ -56,6 +60,40 @@ async def test_literal_request(serve, case: Case) -> None:
     if received and first_status(received) not in (200, 404, 405):
         assert received.count(b"HTTP/1.1 ") == 1
         assert b"connection: close" in received
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_literal_request_on_a_connection_that_remembers(serve, case: Case) -> None:
+    """What a connection remembers of the request before changes no verdict on the next one."""
+    running = await serve(make_app())
+    received = await running.exchange(USUAL + USUAL + case.data)
+    assert final_answers(received)[:2] == [200, 200]
+    assert next(iter(final_answers(received)[2:]), 0) in case.accepted, (case.source, received[:400])
+
+
+async def test_same_head_again_is_a_request_of_its_own(serve) -> None:
+    """Equal heads, one after the other or with others between them, however they are cut: each has its own body and its answer."""
+    messages = [
+        (USUAL, b"ok"),
+        (b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n", b"hidden"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-More: 1\r\n\r\n", b"ok"),
+        (b"\r\n" + USUAL, b"ok"),
+        (b"GET http://a/hidden HTTP/1.1\r\nHost: a\r\n\r\n", b"hidden"),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none", b"one"),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\ntwo", b"two"),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nsix\r\n0\r\n\r\n", b"six"),
+    ]
+    running = await serve(make_app())
+    for seed in range(40):
+        chance = random.Random(seed)
+        chosen = [chosen for chosen in chance.choices(messages, k=6) for _ in range(chance.choice((1, 1, 2, 3)))]
+        data = b"".join(message for message, _ in chosen)
+        cuts = sorted(chance.sample(range(1, len(data)), chance.choice((0, 1, 5, 20))))
+        peer = await running.connect()
+        for start, end in itertools.pairwise([0, *cuts, len(data)]):
+            await peer.send(data[start:end])
+            await asyncio.sleep(0)
+        assert [(await peer.response())[2] for _ in chosen] == [body for _, body in chosen], seed
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.data) < 400], ids=lambda case: case.name)

@@ -35,7 +35,7 @@ from fairlead.records import MiddlewareRecord
 from fairlead.registrar import Registrar
 from fairlead.registry import find_app, register_app, unregister_app
 from fairlead.request import Request
-from fairlead.response import Dumps, own_encoders
+from fairlead.response import Dumps, set_encoder
 from fairlead.routing import Router
 from fairlead.routing.url import build_url
 from fairlead.signals import Event, Signals
@@ -126,7 +126,7 @@ class App(Registrar, Generic[ConfigT, CtxT]):
         self.log_config = log_config
         self.loads = loads
         if dumps is not None:
-            own_encoders[self] = dumps
+            set_encoder(self, dumps)
         self.commands = Commands()
         register_app(self)
         self.ctx = ctx if ctx is not None else SimpleNamespace()  # type: ignore[assignment]

@@ -10,13 +10,31 @@ from fairlead.http import media
 from fairlead.http.cookies import RequestCookies
 from fairlead.http.forms import Parameters, decode_form, parse_parameters
 from fairlead.http.forwarded import parse_forwarded, parse_x_forwarded
-from fairlead.http.head import request_id_of
 from fairlead.http.headers import Headers
 from fairlead.http.trace_context import caller_trace
 
 if TYPE_CHECKING:
     from fairlead.request import Request
     from fairlead.uploads import Files
+
+
+class LazyAttribute:
+    """Computes an attribute when it is first read, into the request's dictionary, which is looked at first from then on.
+
+    `functools.cached_property` does the same with a lock around it, before Python 3.12.
+    """
+
+    __slots__ = ("_compute", "_name")
+
+    def __init__(self, name: str, compute: Callable[[Request[Any, Any]], Any]) -> None:
+        self._name = name
+        self._compute = compute
+
+    def __get__(self, request: Request[Any, Any] | None, owner: type) -> Any:
+        if request is None:
+            return self
+        value = request.__dict__[self._name] = self._compute(request)
+        return value
 
 
 def _path(request: Request[Any, Any]) -> str:
@@ -80,18 +98,13 @@ LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
     "form": _form,
     "forwarded": _forwarded,
     "headers": lambda request: Headers.from_raw(request.head.fields()),
-    "id": lambda request: request_id_of(request.head),
     "json": lambda request: request.load_json(),
     "match_info": _match_info,
     "method": lambda request: _METHODS.get(request.raw_method) or request.raw_method.decode("ascii"),
     "path": _path,
     "query_values": lambda request: parse_parameters(request.target.partition(b"?")[2].decode("latin-1"), keep_blank_values=True),
     "query_string": lambda request: request.query_bytes.decode("latin-1"),
-    "route": lambda request: None,
-    "spool": lambda request: None,
     "remote_addr": lambda request: request.forwarded.get("for", ""),
-    "span": lambda request: None,
-    "stream": lambda request: None,
     "trace": lambda request: caller_trace(request.headers.getall("traceparent", ())) if request.head.has_trace else None,
 }
 """Attribute → how it is computed."""
@@ -106,13 +119,11 @@ def forget_parsed(request: Request[Any, Any]) -> None:
     What an application has changed or set itself stays.
     PERF: of twelve headers of a browser that is 4 KiB for each websocket.
     """
+    known = request.__dict__
     for name in _SAID_BY_HEAD:
-        try:
-            value = object.__getattribute__(request, name)  # the slot itself: nothing is computed
-        except AttributeError:
-            continue
-        if _is_as_parsed(request, name, value):
-            delattr(request, name)
+        if name in known and _is_as_parsed(request, name, known[name]):
+            del known[name]
+    request.__dict__ = known.copy()  # a dictionary that was emptied stays as large as it was
     request.head.forget_pairs()
 
 

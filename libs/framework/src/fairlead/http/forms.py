@@ -29,12 +29,12 @@ class MultiValues(dict[str, list[V]], Generic[V]):
     def get(self, name: str, default: T) -> V | T: ...
     def get(self, name: str, default: Any = None) -> Any:
         """The first value of a name."""
-        values = super().get(name)
+        values = dict.get(self, name)  # PERF: `super()` costs more than the look-up
         return values[0] if values else default
 
     def getlist(self, name: str, default: list[V] | None = None) -> list[V]:
         """All values of a name."""
-        values = super().get(name)
+        values = dict.get(self, name)
         return list(values) if values else (default or [])
 
     def add(self, name: str, value: V) -> None:
@@ -71,13 +71,15 @@ def parse_pairs(
         raise BadRequest(f"More than {MAX_FIELDS} parameters") from None
 
 
-def parse_parameters(text: str, **options: Any) -> Parameters:
-    """Decode `a=1&a=2` into `Parameters`."""
+def parse_parameters(text: str, keep_blank_values: bool = False, encoding: str = "utf-8", errors: str = "replace") -> Parameters:
+    """Decode `a=1&a=2` into `Parameters`. Raises as `parse_pairs`."""
     parameters = Parameters()
-    if not text:
-        return parameters
-    for name, value in parse_pairs(text, **options):
-        parameters.add(name, value)
+    if text:
+        for name, value in parse_pairs(text, keep_blank_values, encoding, errors):
+            if name in parameters:
+                parameters[name].append(value)
+            else:
+                parameters[name] = [value]
     return parameters
 
 

@@ -36,7 +36,7 @@ def _non_empty(text: str) -> str:
 
 def _int(text: str) -> int:
     """Plain decimal digits: `int()` alone takes spaces, underscores, plus signs and digits of other scripts as well."""
-    if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= 4000):
+    if not (text.isascii() and (text.isdecimal() or text.removeprefix("-").isdecimal()) and len(text) <= 4000):
         raise ValueError(text)
     return int(text)
 

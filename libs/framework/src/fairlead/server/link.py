@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -105,6 +106,15 @@ class Link(asyncio.Protocol, ABC):
             info = self._info = ConnectionInfo(get("peername"), get("sockname"), get("sslcontext") is not None, asked_for)
             info.lost = self.lost
         return info
+
+    def when_draining(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called once, when the server begins to stop; at once if it has."""
+        told = self.shared.told_of_drain
+        if self.shared.draining:
+            callback()
+        else:
+            told.add(callback)
+        return lambda: told.discard(callback)
 
     # Writing
 

@@ -43,7 +43,6 @@ from hyperframe.frame import Frame, GoAwayFrame
 
 from fairlead.errors import FairleadException
 from fairlead.http.clock import CLOCK
-from fairlead.http.head import request_id_of
 from fairlead.request import Request
 from fairlead.server.http2.guard import CREDIT_PER_S, EARNED_BY_DATA, FrameTooLong, Guard, TooCostly
 from fairlead.server.http2.head import read_head
@@ -193,7 +192,6 @@ class Http2Connection(Link):
         try:
             method, target, head = read_head(event.headers, shared.limits, has_body=has_body)
             request = shared.request_class(shared.app, stream, method, target, head, b"")
-            request.id = request_id_of(head)
             stream.begin(request, has_body=has_body)
         except FairleadException as exc:
             stream.refuse(exc)
