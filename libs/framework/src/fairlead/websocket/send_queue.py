@@ -52,12 +52,13 @@ class SendQueue:
     Raises RuntimeError for a websocket that has a queue already.
     """
 
-    __slots__ = ("_backlog", "_max_messages", "_overflow", "_waiting", "_ws")
+    __slots__ = ("_backlog", "_max_messages", "_overflow", "_waiting", "ws")
 
     def __init__(self, ws: Websocket, *, max_messages: int = 256, overflow: Overflow = Overflow.CLOSE) -> None:
         if max_messages < 1:
             raise ValueError("a send queue holds at least one message")
-        self._ws = ws
+        self.ws = ws
+        """The websocket."""
         self._max_messages = max_messages
         self._overflow = overflow
         self._waiting = _NOTHING
@@ -78,7 +79,7 @@ class SendQueue:
 
     def put(self, message: PreparedMessage, key: Hashable | None = None) -> bool:
         """Send `message` as soon as the peer takes it. False when the websocket is closed, now or by this call (1013)."""
-        ws = self._ws
+        ws = self.ws
         if not ws.open:
             self._drop_all()
             return False
@@ -89,7 +90,7 @@ class SendQueue:
 
     def put_backlog(self, messages: Iterable[PreparedMessage]) -> None:
         """Send what a peer that resumes has missed: it waits beyond the bound, since the history bounds it."""
-        ws = self._ws
+        ws = self.ws
         for message in messages:
             if not ws.open:
                 return
@@ -100,14 +101,14 @@ class SendQueue:
                 ws.post(message)
 
     def _wait(self, message: PreparedMessage, key: Hashable) -> bool:
-        stats = self._ws.stats
+        stats = self.ws.stats
         if key in self._waiting:
             self._waiting[key] = message
             stats.coalesced += 1
             return True
         if len(self._waiting) - self._backlog >= self._max_messages:
             if self._overflow is Overflow.CLOSE:
-                self._ws.close_soon(TRY_AGAIN_LATER, "too slow")
+                self.ws.close_soon(TRY_AGAIN_LATER, "too slow")
                 self._drop_all()
                 return False
             self._take_oldest()
@@ -119,11 +120,11 @@ class SendQueue:
         if self._waiting is _NOTHING:
             self._waiting = OrderedDict()
         self._waiting[key] = message
-        self._ws.stats.queued += 1
+        self.ws.stats.queued += 1
 
     def go_on(self) -> None:
         """There is room, or the end has come: for the outbox to call."""
-        ws = self._ws
+        ws = self.ws
         while self._waiting and ws.open and not ws.outbox.is_paused:
             ws.post(self._take_oldest())
         if not ws.open:
@@ -131,13 +132,13 @@ class SendQueue:
 
     def _take_oldest(self) -> PreparedMessage:
         key, message = self._waiting.popitem(last=False)
-        self._ws.stats.queued -= 1
+        self.ws.stats.queued -= 1
         if type(key) is _Missed:
             self._backlog -= 1
         return message
 
     def _drop_all(self) -> None:
-        self._ws.stats.queued -= len(self._waiting)
-        self._ws.stats.dropped += len(self._waiting)
+        self.ws.stats.queued -= len(self._waiting)
+        self.ws.stats.dropped += len(self._waiting)
         self._waiting = _NOTHING
         self._backlog = 0

@@ -60,9 +60,9 @@ class Websocket:
 
     # fmt: off
     __slots__ = (
-        "__weakref__", "_burst", "_close_deadline", "_compresses", "_extensions", "_frame_timeout_s", "_general", "_heartbeat",
-        "_is_lost", "_is_shut", "_loop", "_max_pings", "_max_size", "_pings", "_queue", "_transport", "_waiter", "close_code",
-        "close_reason", "close_timeout_s", "ending", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats",
+        "__weakref__", "_close_deadline", "_extensions", "_frame_timeout_s", "_general", "_heartbeat", "_is_lost", "_is_shut",
+        "_loop", "_max_pings", "_max_size", "_pings", "_queue", "_transport", "_waiter", "close_code", "close_reason",
+        "close_timeout_s", "compresses", "ending", "inbox", "is_deaf", "is_direct", "open", "outbox", "request", "stats",
         "subprotocol", "takes_fragments",
     )
     # fmt: on
@@ -88,7 +88,8 @@ class Websocket:
         self.subprotocol = accepted.subprotocol
         """The subprotocol that was agreed on; None without one."""
         self._extensions: Sequence[Any] = accepted.extensions
-        self._compresses = bool(accepted.extensions)
+        self.compresses = bool(accepted.extensions)
+        """Whether permessage-deflate was agreed on."""
         self._general: GeneralPath | None = None
         self.stats = stats if stats is not None else WebsocketStats()
         self.stats.opened += 1
@@ -98,7 +99,6 @@ class Websocket:
         self._queue = self.inbox.queue
         self._waiter = self.inbox.waiter
         self._max_size = max_size
-        self._burst = 0
         self.takes_fragments = True
         """Open, and no compressed message under way."""
         self.is_direct = True
@@ -205,7 +205,8 @@ class Websocket:
         or a `PreparedMessage`.
 
         Returns when the transport has room again: a peer that does not read holds up the sender, and nobody else.
-        Every `SENDS_PER_TURN`-th call gives the loop a turn. Raises `WebsocketClosed` with code and reason when closed.
+        Every `SENDS_PER_TURN`-th call, of all websockets together, gives the loop a turn. Raises `WebsocketClosed` with code and
+        reason when closed.
         """
         outbox = self.outbox
         if type(data) is PreparedMessage:
@@ -218,7 +219,7 @@ class Websocket:
             if not self.open:
                 raise self._closed()
             size = len(payload)
-            if self._compresses and size >= COMPRESS_FROM_BYTES:
+            if self.compresses and size >= COMPRESS_FROM_BYTES:
                 whole = self._general_path().compress(first == TEXT, payload)
             else:
                 whole = SHORT_TEXT[size] + payload if first == TEXT and size < 126 else frame(first, payload)
@@ -229,14 +230,15 @@ class Websocket:
                 outbox.collect(whole)
             else:
                 outbox.write(whole)
-        if outbox.is_paused or self._burst == SENDS_PER_TURN:
+        turn = outbox.turn
+        if outbox.is_paused or turn.sends == SENDS_PER_TURN:
             await self._pace()
         else:
-            self._burst += 1
+            turn.sends += 1
 
     async def _pace(self) -> None:
         """Wait for room, or give the loop a turn."""
-        self._burst = 0
+        self.outbox.turn.sends = 0
         if not self.outbox.is_paused:
             await asyncio.sleep(0)
             return
@@ -253,7 +255,7 @@ class Websocket:
             raise self._closed()
         self.stats.messages_sent += 1
         self.stats.bytes_sent += message.size
-        is_compressed = self._compresses and message.size >= COMPRESS_FROM_BYTES
+        is_compressed = self.compresses and message.size >= COMPRESS_FROM_BYTES
         self.outbox.collect(self._general_path().share(message) if is_compressed else message.plain)
 
     async def ping(self, data: str | bytes | None = None) -> asyncio.Future[float]:
@@ -321,7 +323,7 @@ class Websocket:
         self.close_code, self.close_reason = code, reason
         self._close_deadline = self._loop.time() + self.close_timeout_s
         self.inbox.waiter.wake_soon()
-        self.outbox.release()
+        self.outbox.end()
         self._heartbeat.abandon(self._closed())
 
     def _end_transport(self, *, shut_only: bool) -> None:
@@ -357,7 +359,7 @@ class Websocket:
 
     def pause_writing(self) -> None:
         """The transport is over its high-water mark: `send` waits."""
-        self.outbox.is_paused = True
+        self.outbox.pause()
 
     def resume_writing(self) -> None:
         """The transport has room again."""
