@@ -120,7 +120,7 @@ def test_trial_pods_are_restricted(trial: Manifests) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "port", "callers"), [("postgres", 5432, ["auth", "catalog"]), ("valkey", 6379, ["catalog", "feed"])]
+    ("name", "port", "callers"), [("postgres", 5432, ["auth", "catalog"]), ("valkey", 6379, ["auth", "catalog", "feed"])]
 )
 def test_only_its_users_reach_a_server(trial: Manifests, name: str, port: int, callers: list[str]) -> None:
     """The policy lets in who has an address of it, on its port, and lets nothing out."""

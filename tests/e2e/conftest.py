@@ -77,6 +77,13 @@ class Shop:
         """Delete a product, as somebody else would."""
         await self._send("DELETE", f"/{product['id']}")
 
+    async def log_out_everywhere(self, email: str) -> None:
+        """As somebody does who has signed up on the page and now sits at another machine."""
+        grant = {"grant_type": "password", "email": email, "password": "a password of the e2e tests"}
+        token = (await self._client.post(f"{self.auth.url}/v1/token", json=grant)).raise_for_status().json()["access_token"]
+        headers = {"authorization": f"Bearer {token}"}
+        (await self._client.delete(f"{self.auth.url}/v1/accounts/me/sessions", headers=headers)).raise_for_status()
+
     async def workers(self) -> list[dict[str, Any]]:
         """What the feed's supervisor says of its workers."""
         answer = await self._client.get(f"{self.feed.management_url}/livez", headers={"accept": "application/json"})

@@ -63,6 +63,20 @@ async def test_another_room(shop: Shop, visitors: Visitors) -> None:
     await expect(page.locator("#said li").last).to_contain_text("fresh fish")
 
 
+async def test_signed_out_elsewhere(shop: Shop, visitors: Visitors) -> None:
+    """SEC-T03: who logs out everywhere is signed out on an open page at once, and the page goes on listening."""
+    await shop.add(1000)
+    page, witness = await visitors.open(), await visitors.open()
+    email = await visitors.sign_up(page)
+    await say(page, "I am here")
+    await expect(witness.locator("#said li").last).to_contain_text("I am here")
+    await shop.log_out_everywhere(email)
+    await page.get_by_role("button", name="Sign in", exact=True).wait_for()
+    await visitors.sign_up(witness)
+    await say(witness, "And I still am")
+    await expect(page.locator("#said li").last).to_contain_text("And I still am")
+
+
 async def test_without_websockets(shop: Shop, visitors: Visitors, browser: object) -> None:
     """Where none gets through, the page goes on by server-sent events: prices change, and one can talk (W14)."""
     product = await shop.add(1000)

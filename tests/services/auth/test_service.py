@@ -112,7 +112,7 @@ async def test_start_waits_for_the_migration(postgres_url: str, signing_key_file
     app = build_app(settings(database_url=Secret(postgres_url), signing_key_file=signing_key_file))
     async with AsyncTestClient(app):
         await app.health.run()
-        assert "migration 0001 is expected, the database has none" == app.health.report()["migrations of auth"]["error"]
+        assert "migration 0002 is expected, the database has none" == app.health.report()["migrations of auth"]["error"]
         await upgrade("auth", postgres_url)
         await app.health.run()
         assert app.health.started

@@ -68,10 +68,10 @@ class Issuer:
         self.jwks_url = jwks_url
         self.key = key
 
-    def token(self, subject: str = "anna", *, lifetime_s: int = 600, key: SigningKey | None = None) -> str:
-        """An access token of this account; signed by somebody else, when a key is given."""
+    def token(self, subject: str = "anna", *, session: str = "", lifetime_s: int = 600, key: SigningKey | None = None) -> str:
+        """An access token of this account, and of this session of it; signed by somebody else, when a key is given."""
         tokens = TokenIssuer(key or self.key, issuer=ISSUER, audience="fairlead", lifetime_s=lifetime_s)
-        return tokens.issue(subject, ())
+        return tokens.issue(subject, (), session=session)
 
 
 @pytest.fixture
@@ -107,6 +107,7 @@ async def client(settings: Settings) -> AsyncIterator[AsyncTestClient]:
     async with AsyncTestClient(app) as client:
         await app.ctx.live.reader.live.wait()
         await app.ctx.rooms.live.wait()
+        await app.ctx.ended_sessions.reader.live.wait()
         yield client
 
 

@@ -224,4 +224,4 @@ async def test_a_start_without_redis(settings: Settings) -> None:
             assert await next_of(late, "stream") == {"type": "stream", "state": "stale"}
         await app.health.run()
         assert not app.health.ready
-        assert {check.name for check in app.health.readiness if check.error} == {"redis", "stream", "channels"}
+        assert {check.name for check in app.health.readiness if check.error} == {"redis", "stream", "ended sessions", "channels"}

@@ -95,6 +95,14 @@ class Accounts:
         if not await self._accounts.change_password(account, password_hash):
             raise WrongCredentials
 
+    async def lock(self, email: str) -> bool:
+        """Keep an account out, and end its sessions; False when no active one has this address."""
+        return await self._accounts.lock(_address_or_nobody(email))
+
+    async def unlock(self, email: str) -> bool:
+        """Let an account in again; False when none that is locked has this address."""
+        return await self._accounts.unlock(_address_or_nobody(email))
+
     @asynccontextmanager
     async def _attempt(self, keys: Keys) -> AsyncIterator[None]:
         """The right to check a password once: counted, and taken back when the block does not raise."""

@@ -18,11 +18,12 @@ from auth.settings import Settings
 from auth.signing import load_keys, write_new_key
 from auth.stores.accounts import AccountStore
 from auth.stores.attempts import AttemptStore
+from auth.stores.endings import Endings
 from auth.stores.sessions import SessionStore
-from fairlead import App, cors, openapi, postgres
+from fairlead import App, cors, openapi, outbox, postgres, redis
 from fairlead.auth import TokenIssuer
 from fairlead.auth import attach as attach_guard
-from fairlead.errors import ServiceUnavailable
+from fairlead.errors import CommandError, ServiceUnavailable
 from fairlead.postgres.revisions import require_revision
 
 __all__ = ["build_app"]
@@ -42,6 +43,8 @@ def build_app(settings: Settings) -> App[Any, Any]:
     app: App[Any, Any] = App("auth")
     database = postgres.attach(app, settings.database_url)
     require_revision(app, database, "auth")
+    if settings.redis_url is not None:
+        outbox.attach(app, database, redis.attach(app, settings.redis_url, critical=False))
     attach_guard(app, issuer=settings.issuer, audience=settings.audience, keys=keys)
     cors.attach(
         app,
@@ -50,11 +53,12 @@ def build_app(settings: Settings) -> App[Any, Any]:
         expose_headers=("Retry-After", "X-Request-ID"),
     )
 
+    endings = Endings(are_told=settings.redis_url is not None)
     hasher = PasswordHasher(settings.password_hash_concurrency)
-    attempts, session_store = AttemptStore(database), SessionStore(database)
+    attempts, session_store = AttemptStore(database), SessionStore(database, endings)
     app.ctx.key_document = keys.to_json()
     app.ctx.accounts = Accounts(
-        AccountStore(database),
+        AccountStore(database, endings),
         attempts,
         hasher,
         failures_per_minute=settings.sign_in_failures_per_minute,
@@ -84,10 +88,28 @@ def build_app(settings: Settings) -> App[Any, Any]:
 
     app.ctx.purge = purge
     app.add_task(lambda: _regularly(purge), name="purge")
+    app.command(lock)
+    app.command(unlock)
     for blueprint in (accounts, tokens, jwks):
         app.blueprint(blueprint)
     openapi.attach(app, title="Auth", version="1", description="Accounts, access tokens, and the keys to check them with.")
     return app
+
+
+async def lock(app: App[Any, Any], email: str) -> str:
+    """Keep an account out: its sessions end, what they have open is closed, and nobody signs in to it."""
+    accounts: Accounts = app.ctx.accounts
+    if not await accounts.lock(email):
+        raise CommandError(f"no active account has the address {email}")
+    return f"{email} is locked"
+
+
+async def unlock(app: App[Any, Any], email: str) -> str:
+    """Let an account sign in again."""
+    accounts: Accounts = app.ctx.accounts
+    if not await accounts.unlock(email):
+        raise CommandError(f"no locked account has the address {email}")
+    return f"{email} may sign in again"
 
 
 async def _regularly(purge: Callable[[], Awaitable[None]]) -> None:

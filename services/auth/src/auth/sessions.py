@@ -5,6 +5,7 @@ twice.
 from __future__ import annotations
 
 import logging
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -50,10 +51,10 @@ class Sessions:
     async def begin(self, account: StoredAccount) -> TokenPair:
         """A new session for who has just signed in. Raises `WrongCredentials` when the account changed meanwhile."""
         token = new_refresh_token()
-        begun = await self._store.begin(account, hash_of(token), token_s=self._token_lifetime_s, session_s=self._lifetime_s)
-        if not begun:
+        session_id = await self._store.begin(account, hash_of(token), token_s=self._token_lifetime_s, session_s=self._lifetime_s)
+        if session_id is None:
             raise WrongCredentials
-        return self._pair(str(account.id), account.scopes, token)
+        return self._pair(account.id, session_id, account.scopes, token)
 
     async def refresh(self, token: str) -> TokenPair:
         """The next pair of a session; `token` is used up. Raises `InvalidRefreshToken`.
@@ -67,11 +68,16 @@ class Sessions:
             if outcome is Refused.REUSED:
                 logger.warning("a refresh token was used for a second time; its session has ended")
             raise InvalidRefreshToken
-        return self._pair(str(outcome.account_id), outcome.scopes, next_token)
+        return self._pair(outcome.account_id, outcome.session_id, outcome.scopes, next_token)
 
     async def end(self, token: str) -> None:
         """Log out: no token of the session is good any more. Nothing happens for an unknown token (RFC 7009 §2.2)."""
         await self._store.revoke(hash_of(token))
 
-    def _pair(self, subject: str, scopes: list[str], refresh_token: str) -> TokenPair:
-        return TokenPair(self._issuer.issue(subject, scopes), refresh_token, self._issuer.lifetime_s)
+    async def end_all(self, account_id: UUID) -> None:
+        """Log out everywhere."""
+        await self._store.revoke_all(account_id)
+
+    def _pair(self, account_id: UUID, session_id: UUID, scopes: list[str], refresh_token: str) -> TokenPair:
+        access_token = self._issuer.issue(str(account_id), scopes, session=str(session_id))
+        return TokenPair(access_token, refresh_token, self._issuer.lifetime_s)

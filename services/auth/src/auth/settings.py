@@ -19,6 +19,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     database_url: Secret
 
+    redis_url: Secret | None = None
+    """Where other services hear of sessions that have ended. Without it, what was opened with an access token stays open until
+    that expires.
+    """
+
     issuer: str
     """Where this service is known as issuer, character by character what the other services compare: its public URL."""
 
@@ -36,7 +41,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     audience: str = "fairlead"
 
     access_token_lifetime_s: Annotated[int, Meta(ge=10, le=900)] = 600
-    """An access token can't be called back: this is how long a logout or a deactivation takes to reach everybody."""
+    """An access token can't be called back: this is how long a logout or a lock takes to reach those who don't listen to
+    ``auth:sessions``.
+    """
 
     refresh_token_lifetime_s: Annotated[int, Meta(ge=60)] = 14 * DAY_S
     """A session that is not used for this long has ended."""

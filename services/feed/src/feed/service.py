@@ -12,6 +12,8 @@ from feed.api.page import page
 from feed.api.products import products
 from feed.api.rooms import rooms
 from feed.domain.allowance import UserAllowance
+from feed.domain.ended_sessions import STREAM as ENDED
+from feed.domain.ended_sessions import EndedSessions
 from feed.domain.live import LiveProducts
 from feed.domain.rooms import Rooms
 from feed.settings import Settings
@@ -30,6 +32,11 @@ def build_app(settings: Settings) -> App[Any, Any]:
     app.ctx.live = live
     app.health.add("stream", live.reader.check)
     app.add_task(live.run, name="live products")
+
+    ended = EndedSessions(backend.stream(ENDED))
+    app.ctx.ended_sessions = ended
+    app.health.add("ended sessions", ended.reader.check)
+    app.add_task(ended.run, name="ended sessions")
 
     channels = Channels(backend, prefix="feed:").attach(app, critical=True)
     app.ctx.rooms = Rooms(channels, settings.rooms, UserAllowance(RedisCounters(client)))

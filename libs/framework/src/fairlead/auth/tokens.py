@@ -78,6 +78,12 @@ class Principal(msgspec.Struct, frozen=True):
     claims: Mapping[str, Any]
     """All claims, for those of the issuer's own."""
 
+    @property
+    def session(self) -> str:
+        """The session that the token was issued in (claim ``sid``); "" when the issuer names none."""
+        session = self.claims.get("sid", "")
+        return session if isinstance(session, str) else ""
+
 
 class TokenIssuer:
     """Issues access tokens for one audience."""
@@ -99,10 +105,11 @@ class TokenIssuer:
         self._clock = clock
         self.lifetime_s = lifetime_s
 
-    def issue(self, subject: str, scopes: Iterable[str]) -> str:
-        """A signed token. It is valid from now on for `lifetime_s`."""
+    def issue(self, subject: str, scopes: Iterable[str], *, session: str = "") -> str:
+        """A signed token. It is valid from now on for `lifetime_s`. `session` becomes the claim ``sid``: what a logout ends."""
         now = int(self._clock())
         claims = {
+            **({"sid": session} if session else {}),
             "iss": self._issuer,
             "aud": self._audience,
             "sub": subject,

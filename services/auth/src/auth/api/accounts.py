@@ -1,4 +1,4 @@
-"""``/v1/accounts``: registering, and changing one's password."""
+"""``/v1/accounts``: registering, changing one's password, logging out everywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fairlead.auth import InvalidToken, Principal, protected
 
 if TYPE_CHECKING:
     from auth.accounts import Accounts
+    from auth.sessions import Sessions
 
 __all__ = ["MAX_BODY_BYTES", "accounts"]
 
@@ -64,6 +65,16 @@ async def change_password(request: Request[Any, Any], new: Body[NewPassword], pr
     """
     account_id = _id_of(principal)
     await _accounts(request).change_password(account_id, new.password, new.new_password, request.client_ip)
+    return empty()
+
+
+@accounts.delete("/me/sessions")
+@openapi.response(204, description="Every session has ended")
+@protected
+async def log_out_everywhere(request: Request[Any, Any], principal: Principal) -> HTTPResponse:
+    """204: every session of the account has ended, this one included; what they have open elsewhere is closed."""
+    sessions: Sessions = request.app.ctx.sessions
+    await sessions.end_all(_id_of(principal))
     return empty()
 
 

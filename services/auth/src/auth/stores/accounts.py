@@ -10,6 +10,7 @@ from auth.domain.account import Account, StoredAccount
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auth.stores.endings import Endings
     from fairlead.postgres import Database
 
 __all__ = ["AccountStore"]
@@ -18,8 +19,9 @@ __all__ = ["AccountStore"]
 class AccountStore:
     """Accounts in PostgreSQL. Every method raises `ServiceUnavailable` while it is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, endings: Endings) -> None:
         self._database = database
+        self._endings = endings
 
     async def claim(self, email: str, password_hash: str, scopes: Sequence[str]) -> Account:
         """Add an account. For an address that is taken, an account that looks as if it had been added, and is not stored.
@@ -82,7 +84,22 @@ class AccountStore:
                 password_hash,
             )
             if changed:
-                await connection.execute(
-                    "UPDATE sessions SET revoked_at = now() WHERE account_id = $1 AND revoked_at IS NULL", account.id
-                )
+                await self._endings.end(connection, "account_id = $1", account.id)
         return bool(changed)
+
+    async def lock(self, email: str) -> bool:
+        """Deactivate the account of a normalised address and end its sessions; False when there is none that is active."""
+        async with self._database.transaction() as connection:
+            account_id = await connection.fetchval(
+                "UPDATE accounts SET deactivated_at = now() WHERE email = $1 AND deactivated_at IS NULL RETURNING id", email
+            )
+            if account_id is not None:
+                await self._endings.end(connection, "account_id = $1", account_id)
+        return account_id is not None
+
+    async def unlock(self, email: str) -> bool:
+        """Let the account of a normalised address sign in again; False when there is none that is deactivated."""
+        unlocked = await self._database.fetchval(
+            "UPDATE accounts SET deactivated_at = NULL WHERE email = $1 AND deactivated_at IS NOT NULL RETURNING true", email
+        )
+        return bool(unlocked)

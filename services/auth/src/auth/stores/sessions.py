@@ -15,6 +15,7 @@ from uuid import UUID
 from auth.domain.account import StoredAccount
 
 if TYPE_CHECKING:
+    from auth.stores.endings import Endings
     from fairlead.postgres import Database
 
 __all__ = ["Refused", "Rotated", "SessionStore"]
@@ -25,6 +26,7 @@ class Rotated:
     """The account that the session belongs to; the new token is stored."""
 
     account_id: UUID
+    session_id: UUID
     scopes: list[str]
 
 
@@ -39,13 +41,14 @@ class Refused(enum.Enum):
 class SessionStore:
     """Sessions in PostgreSQL; tokens are given as their hashes. Raises `ServiceUnavailable` while it is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, endings: Endings) -> None:
         self._database = database
+        self._endings = endings
 
-    async def begin(self, account: StoredAccount, token_hash: bytes, *, token_s: int, session_s: int) -> bool:
-        """Begin a session with its first token; False when the account was deactivated or its password changed since
+    async def begin(self, account: StoredAccount, token_hash: bytes, *, token_s: int, session_s: int) -> UUID | None:
+        """Begin a session with its first token; its id, None when the account was deactivated or its password changed since
         `account` was read."""
-        status = await self._database.execute(
+        session_id: UUID | None = await self._database.fetchval(
             """
             WITH account AS (
                 SELECT id FROM accounts WHERE id = $1 AND version = $2 AND deactivated_at IS NULL FOR SHARE
@@ -56,6 +59,7 @@ class SessionStore:
             )
             INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
             SELECT $3, id, least(expires_at, now() + make_interval(secs => $4)) FROM session
+            RETURNING session_id
             """,
             account.id,
             account.version,
@@ -63,7 +67,7 @@ class SessionStore:
             float(token_s),
             float(session_s),
         )
-        return status == "INSERT 0 1"
+        return session_id
 
     async def rotate(self, token_hash: bytes, next_hash: bytes, *, token_s: int) -> Rotated | Refused:
         """Use up a token and store the next one. A token that was used before ends its session."""
@@ -82,9 +86,7 @@ class SessionStore:
             if row is None:
                 return Refused.UNKNOWN
             if row["is_used"]:
-                await connection.execute(
-                    "UPDATE sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", row["session_id"]
-                )
+                await self._endings.end(connection, "id = $1", row["session_id"])
                 return Refused.REUSED
             if not row["is_alive"]:
                 return Refused.ENDED
@@ -98,18 +100,18 @@ class SessionStore:
                 row["session_id"],
                 float(token_s),
             )
-        return Rotated(row["account_id"], row["scopes"])
+        return Rotated(row["account_id"], row["session_id"], row["scopes"])
 
     async def revoke(self, token_hash: bytes) -> None:
         """End the session that a token belongs to, whether the token was used or not; nothing happens for an unknown
         one."""
-        await self._database.execute(
-            """
-            UPDATE sessions SET revoked_at = now()
-            WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1) AND revoked_at IS NULL
-            """,
-            token_hash,
-        )
+        async with self._database.transaction() as connection:
+            await self._endings.end(connection, "id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)", token_hash)
+
+    async def revoke_all(self, account_id: UUID) -> None:
+        """End every session of an account."""
+        async with self._database.transaction() as connection:
+            await self._endings.end(connection, "account_id = $1", account_id)
 
     async def purge(self) -> None:
         """Forget sessions that have expired, with their tokens."""

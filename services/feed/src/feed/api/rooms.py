@@ -8,6 +8,9 @@ A client of the websocket sends JSON:
 - ``{"type": "say", "text": "…", "id": "…"}``: say something; `id` is the client's own.
   When it can't be said: ``{"type": "refused", "id": "…", "reason": "…", "retry_after_s": n}``.
 
+When the session that the token was issued in is ended (logout, change of password, lock), the connection is closed with 1008
+``signed out``.
+
 What it is sent besides is what `fairlead.channels` sends to members (docs/guide/channels.md). Both kinds resume with
 ``?after=<id>``.
 """
@@ -23,10 +26,11 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from fairlead import Blueprint, Body, HTTPResponse, Query, Request, json
-from fairlead.auth import Principal, guard_of, protected
+from fairlead.auth import InvalidToken, Principal, guard_of, protected
 from fairlead.errors import FairleadException, NotFound
 from fairlead.websocket import WebsocketView
 from feed.domain.allowance import ConnectionAllowance
+from feed.domain.ended_sessions import EndedSessions
 from feed.domain.rooms import MessageId, Rooms, Text, alias_of
 from feed.domain.speaker import SIGN_IN_AGAIN, Speaker, TokenRefused
 
@@ -37,6 +41,7 @@ MAX_MESSAGE_BYTES: Final = 8192
 
 BEGIN_WITH: Final = 50
 POLICY_VIOLATION: Final = 1008
+SIGNED_OUT: Final = "signed out"
 
 
 class Refresh(msgspec.Struct, tag="refresh", forbid_unknown_fields=True):
@@ -83,7 +88,7 @@ async def find_room(request: Request[Any, Any]) -> None:
     if room is not None and room not in _rooms(request).names:
         raise NotFound("There is no such room")
     if "authorization" in request.headers:
-        await guard_of(request.app).authenticate(request)
+        _ended(request).check(await guard_of(request.app).authenticate(request))
 
 
 class RoomView(WebsocketView):
@@ -94,13 +99,23 @@ class RoomView(WebsocketView):
         self.room = room
         self.allowance = ConnectionAllowance()
         self.stack = AsyncExitStack()
-        self.speaker = Speaker(guard_of(self.request.app), lambda: self.ws.close_soon(SIGN_IN_AGAIN, "token expired"))
+        self.speaker = Speaker(
+            guard_of(self.request.app),
+            _ended(self.request),
+            expire=lambda: self.ws.close_soon(SIGN_IN_AGAIN, "token expired"),
+            end=lambda: self.ws.close_soon(POLICY_VIOLATION, SIGNED_OUT),
+        )
         self.stack.callback(self.speaker.leave)
         group = _rooms(self.request).group(room)
         await self.stack.enter_async_context(group.join(self.ws, after=self.request.args.get("after"), history=BEGIN_WITH))
         principal = getattr(self.request.ctx, "principal", None)
-        if principal is not None:
+        if principal is None:
+            return
+        try:
             self.speaker.take(principal)
+        except InvalidToken:  # ended while the room was joined
+            await self.ws.close(POLICY_VIOLATION, SIGNED_OUT)
+        else:
             await self._welcome(principal)
 
     async def on_message(self, message: str | bytes) -> None:
@@ -178,6 +193,11 @@ async def post_message(request: Request[Any, Any], room: str, new: Body[NewMessa
     """Say something: 201 with the message's id, also for a repeat with the same `id`."""
     position = await _rooms(request).say(room, principal.subject, new.text, new.id)
     return json({"id": position}, 201)
+
+
+def _ended(request: Request[Any, Any]) -> EndedSessions:
+    found: EndedSessions = request.app.ctx.ended_sessions
+    return found
 
 
 def _rooms(request: Request[Any, Any]) -> Rooms:

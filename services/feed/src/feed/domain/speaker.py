@@ -2,7 +2,8 @@
 
 Anybody may listen. To speak, a client presents an access token at any time after the connection is open (a browser can't send a
 header with the handshake, and a token in an address ends up in logs: SEC-T05, SEC-W03). When it expires without a successor, the
-connection is closed with 4401 (SEC-W02). A successor must be of the same account: a connection doesn't change hands.
+connection is closed with 4401 (SEC-W02). A successor must be of the same account: a connection doesn't change hands. When the
+session of its token is ended, by whomever, the connection is closed at once (SEC-T03).
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from fairlead.auth import Guard, InvalidToken, Principal
 from fairlead.errors import FairleadException
+from feed.domain.ended_sessions import EndedSessions
 
 __all__ = ["SIGN_IN_AGAIN", "Speaker", "TokenRefused"]
 
@@ -29,33 +32,39 @@ class TokenRefused(FairleadException):
 
 
 class Speaker:
-    """The account on one connection, if any. `expire` is called once when its token has run out; `leave` at the end."""
+    """The account on one connection, if any. `expire` is called once when its token has run out, `end` when its session was ended;
+    call `leave` at the end."""
 
-    def __init__(self, guard: Guard, expire: Callable[[], None]) -> None:
+    def __init__(self, guard: Guard, ended: EndedSessions, *, expire: Callable[[], None], end: Callable[[], None]) -> None:
         self.principal: Principal | None = None
         self._guard = guard
+        self._ended = ended
         self._expire = expire
-        self._timer: asyncio.TimerHandle | None = None
+        self._end = end
+        self._watched = ExitStack()
 
     async def present(self, token: str) -> Principal:
         """Take a token, the first or the next one. Raises `TokenRefused`, and `ServiceUnavailable` (503) while the issuer's keys
         can't be had: then the token before goes on as long as it may."""
         try:
             principal = await self._guard.verify(token)
+            self.take(principal)
         except InvalidToken:
             raise TokenRefused("token refused") from None
-        self.take(principal)
         return principal
 
     def take(self, principal: Principal) -> None:
-        """Take an account whose token was verified. Raises `TokenRefused` when another one is here."""
+        """Take an account whose token was verified. Raises `TokenRefused` when another one is here, `InvalidToken` when the
+        token's session was ended."""
         if self.principal is not None and principal.subject != self.principal.subject:
             raise TokenRefused("token of another account")
-        self.principal = principal
+        self._ended.check(principal)
         self.leave()
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, principal.expires_at - time.time()), self._expire)
+        self.principal = principal
+        self._watched.enter_context(self._ended.watch(principal, self._end))
+        timer = asyncio.get_running_loop().call_later(max(0.0, principal.expires_at - time.time()), self._expire)
+        self._watched.callback(timer.cancel)
 
     def leave(self) -> None:
-        """Wait for no expiry any more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Wait for neither expiry nor ending any more."""
+        self._watched.close()

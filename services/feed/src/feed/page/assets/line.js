@@ -4,7 +4,7 @@
 // plain HTTP: after some websockets that never opened one attempt is made that way, and the next time that the connection is lost
 // it begins with a websocket again.
 //
-// Subclasses have `take(message)` and, if they like, `opened()`. Event "state": see `state`.
+// Subclasses have `take(message)` and, if they like, `opened()` and `closed(event)`. Event "state": see `state`.
 
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 8_000;
@@ -12,6 +12,7 @@ const REJECTED_DELAY_MS = 10_000; // the server has closed with 1008: it is to b
 const SILENCE_MS = 45_000; // the server says something every 20 s; after this the connection is dead
 const UNOPENED = 2; // so many websockets that never opened are taken for a sign
 const POLICY_VIOLATION = 1008;
+export const SIGNED_OUT = "signed out"; // 1008 for this reason: the session was ended elsewhere
 
 export class Line extends EventTarget {
   lastId = "";
@@ -90,6 +91,8 @@ export class Line extends EventTarget {
 
   opened() {}
 
+  closed() {}
+
   take() {}
 
   /** Try at once rather than at the end of the delay; nothing to do while there is a connection. */
@@ -132,6 +135,7 @@ export class Line extends EventTarget {
         link.close();
         this.#unopened = isOpen || !this.#isWebsocket || !navigator.onLine ? 0 : this.#unopened + 1;
         this.#lost(delayOf(event));
+        this.closed(event);
       }
     });
   }
@@ -153,7 +157,7 @@ export class Line extends EventTarget {
 
 /** What the server asks for: a draining one says when to come back; 0 for nothing. */
 function delayOf({ code, reason }) {
-  if (code === POLICY_VIOLATION) {
+  if (code === POLICY_VIOLATION && reason !== SIGNED_OUT) {
     return REJECTED_DELAY_MS;
   }
   return Number(/retry in (\d+) ms/.exec(reason ?? "")?.[1] ?? 0);

@@ -118,6 +118,16 @@ export class Session extends EventTarget {
     return this.#accessToken;
   }
 
+  /** The access token is no good any more: get another, or find out that the session has ended. */
+  async renew() {
+    this.#expiresAt = 0;
+    try {
+      await this.token();
+    } catch {
+      // what has ended is forgotten by now; auth that is away will be asked again when a token is needed
+    }
+  }
+
   async #refresh() {
     const body = { grant_type: "refresh_token", refresh_token: this.#refreshToken };
     try {

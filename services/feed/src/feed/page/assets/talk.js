@@ -7,9 +7,10 @@
 // Who has an access token presents it on the open connection, and the next one before it expires; nobody notices. A session that was
 // taken up after a reload has none: it is refreshed when there is something to say.
 
-import { Line } from "./line.js";
+import { Line, SIGNED_OUT } from "./line.js";
 
 const MARGIN_S = 20; // a token is renewed so long before it expires
+const SIGN_IN_AGAIN = 4401; // the token was refused
 const PATIENCE_MS = 5_000; // so long a message may take to be heard
 
 export class Talk extends Line {
@@ -68,6 +69,12 @@ export class Talk extends Line {
     this.#alias = "";
     if (this.#session.hasToken) {
       this.#present();
+    }
+  }
+
+  closed({ code, reason }) {
+    if (code === SIGN_IN_AGAIN || reason === SIGNED_OUT) {
+      this.#session.renew();
     }
   }
 
