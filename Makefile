@@ -32,7 +32,7 @@ run: setup ## Start auth, catalog and feed with PostgreSQL and Valkey; Ctrl-C st
 run-clean: setup ## The same from empty databases
 	@exec $(BIN)/fairlead up --stop-with $$PPID --clean
 
-observe: setup-dev ## Watch what `make run` has started: Prometheus, an OTLP receiver, and the picture in this terminal
+observe: setup-dev ## Watch what `make run` does: numbers here, dashboard and traces in a browser; start it first, for the traces
 	@exec $(BIN)/python -m tests.observe $(OBSERVE_ARGS)
 
 test: setup-dev ## Run every test; TESTS=tests/framework and PYTEST_ARGS=-x narrow it

@@ -19,6 +19,8 @@ import psutil
 import pytest
 
 from fairlead.local.ports import free_port, holder
+from fairlead.local.stack import telemetry
+from fairlead.testing.otlp import OtlpReceiver
 
 pytestmark = pytest.mark.deadline(120)
 """The servers are durable ones here: a disk that others keep busy can take its time."""
@@ -347,3 +349,12 @@ async def test_malformed_plan(checkout: Checkout) -> None:
     line = "services/wreck/pyproject.toml: [tool.fairlead]: Object contains unknown field `depth`"
     assert f"fairlead: {line}\n" == await rest(up)
     assert 2 == up.returncode
+
+
+def test_traces_go_to_whoever_listens() -> None:
+    """`make observe`, or a collector: unless the caller says anything of OpenTelemetry, or nobody is there."""
+    with OtlpReceiver() as receiver:
+        told = telemetry({"HOME": "/"}, receiver.port)
+        assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://127.0.0.1:{receiver.port}"
+        assert telemetry({"OTEL_SDK_DISABLED": "true"}, receiver.port) == {}
+    assert telemetry({}, free_port()) == {}

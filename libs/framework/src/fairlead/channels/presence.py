@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 from fairlead.backoff import Backoff
 from fairlead.channels.stream import StreamUnavailable
+from fairlead.telemetry.tracing import unobserved
 
 logger = logging.getLogger("fairlead.channels")
 
@@ -152,7 +153,8 @@ class Presence:
         backoff = self._make_backoff()
         while True:
             try:
-                await attempt(backoff)
+                with unobserved():
+                    await attempt(backoff)
             except StreamUnavailable as error:
                 logger.debug("presence %s: %s", self._tally.name, error)
             except Exception:

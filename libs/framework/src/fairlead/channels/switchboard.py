@@ -24,6 +24,7 @@ from fairlead.channels.line import Backend, Heard, Joined, Line, Posting, Said
 from fairlead.channels.local_group import LocalGroup
 from fairlead.channels.stream import Stream, StreamPosition, StreamUnavailable
 from fairlead.errors import ServiceUnavailable
+from fairlead.telemetry.tracing import unobserved
 
 if TYPE_CHECKING:
     from fairlead.app import App
@@ -295,9 +296,10 @@ class Channels:
             if is_beat:
                 beat_at = loop.time() + self._heartbeat_s
             try:
-                for presence in [local.presence for local in self._groups.values()]:
-                    if presence.is_due or (is_beat and presence.here):
-                        await presence.report()
+                with unobserved():
+                    for presence in [local.presence for local in self._groups.values()]:
+                        if presence.is_due or (is_beat and presence.here):
+                            await presence.report()
             except StreamUnavailable as error:
                 logger.debug("channels: counts could not be reported: %s", error)
             except Exception:

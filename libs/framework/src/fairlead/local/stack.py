@@ -10,6 +10,9 @@ From then on the stack watches: the first process that ends by itself ends the s
 
 Two workers each, on every machine: enough to show that a service works across its workers, and bearable on a laptop
 with many CPUs. FAIRLEAD_WORKERS and every other variable of the caller's environment win over what is set here.
+
+Traces and metrics go to whoever listens at OTLP's usual port when the stack starts (`make observe`, a collector), unless the
+caller's environment says anything of OpenTelemetry itself. Without a listener nothing of it is loaded, as in production.
 """
 
 from __future__ import annotations
@@ -33,12 +36,15 @@ from fairlead.local.postgresql import PostgreSQL
 from fairlead.local.readiness import worker_count
 from fairlead.local.valkey import Valkey
 
-__all__ = ["Stack"]
+__all__ = ["Stack", "telemetry"]
 
 T = TypeVar("T")
 
 WORKERS: Final = "2"
 READY_TIMEOUT_S: Final = 60.0
+OTLP_PORT: Final = 4318
+OTLP_TIMEOUT_S: Final = "1"
+"""It is on this machine; and when it has gone, nobody wants to wait for it at the end."""
 STOP_TIMEOUT_S: Final = 30.0
 """More than a service's own GRACEFUL_SHUTDOWN_TIMEOUT (15 s) and its listeners take; then it is killed."""
 POLL_S: Final = 0.1
@@ -64,11 +70,15 @@ class Stack:
         self._data = data
         self._environ = environ
         self._console = console or Console([service.name for service in services])
+        self._telemetry: dict[str, str] = {}
         self._exits = AsyncExitStack()
         self._served: list[Child] = []
         self._watches: set[asyncio.Task[str]] = set()
 
     async def __aenter__(self) -> Self:
+        self._telemetry = telemetry(self._environ)
+        if self._telemetry:
+            self._console.say(f"Traces go to port {OTLP_PORT}, where {holder(OTLP_PORT)} listens.")
         try:
             postgres, redis = await _together(self._postgres(), self._redis())
             environments = [self._environment(service, postgres, redis) for service in self.services]
@@ -146,7 +156,7 @@ class Stack:
             "FAIRLEAD_MANAGEMENT_PORT": str(service.management_port),
         }
         shared = {name: value for name, value in self._environ.items() if name not in OURS}
-        return {**defaults, **own, **shared, **places}
+        return {**defaults, **self._telemetry, **own, **shared, **places}
 
     async def _prepare(self, service: Service, environment: Mapping[str, str], postgres: str) -> None:
         (self._data / service.name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,6 +222,13 @@ class Stack:
             task.result()
         finally:
             task.cancel()
+
+
+def telemetry(environ: Mapping[str, str], port: int = OTLP_PORT) -> dict[str, str]:
+    """What the services are told of OpenTelemetry: nothing when the caller speaks of it, or when nobody listens on `port`."""
+    if any(name.startswith("OTEL_") for name in environ) or not is_taken(port):
+        return {}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{port}", "OTEL_EXPORTER_OTLP_TIMEOUT": OTLP_TIMEOUT_S}
 
 
 async def _together(*work: Coroutine[Any, Any, T]) -> list[T]:
