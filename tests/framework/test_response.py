@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as standard
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -99,6 +99,24 @@ def test_redirect_stays_within_its_field(target: str) -> None:
     check_field("location", location)
     assert location.isascii()
     assert unquote(location) == unquote(target.encode("utf-8", "ignore").decode())
+
+
+def test_redirect_to_nothing() -> None:
+    """A look-up that found nothing is named as what it is, not as a fault of percent-encoding."""
+    with pytest.raises(TypeError, match="takes the URL as a str, not NoneType"):
+        redirect(None)  # type: ignore[arg-type]
+
+
+def test_a_generator_is_no_response() -> None:
+    """The error says how its pieces are sent."""
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "piece"
+
+    for value in (pieces(), (piece for piece in "ab")):
+        with pytest.raises(ServerError) as error:
+            respond_with(value)
+        assert "stream = await request.respond()" in str(error.value.__cause__)
 
 
 def test_redirect() -> None:

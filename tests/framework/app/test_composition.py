@@ -180,6 +180,20 @@ async def test_response_middleware_may_replace() -> None:
         assert (await client.get("/none?raise=1")).status_code == 500
 
 
+def test_a_generator_is_no_handler() -> None:
+    """Nobody would send its pieces: the start says so, with the route's name and what to do instead."""
+
+    async def pieces(request: Request) -> Any:
+        yield "piece"
+
+    def plain(request: Request) -> Any:
+        yield "piece"
+
+    for handler in (pieces, plain):
+        with pytest.raises(TypeError, match=r"name is a generator.*await request\.respond"):
+            compose(route_of(handler), [], [], fail, max_body_bytes=1)
+
+
 async def test_a_stream_is_not_replaced() -> None:
     """What a middleware returns in its place is passed over, and those after it still see the stream itself."""
     app: App[Any, Any] = App("stream")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -65,6 +66,22 @@ async def test_tasks_wait_for_the_start() -> None:
     assert (len(tasks), task in list(tasks)) == (2, True)
     await turns()
     assert (seen, len(tasks), task.done()) == (["first", "second"], 0, True)
+
+
+@pytest.mark.parametrize("ends", ["shutdown", "dropped"])
+async def test_a_coroutine_whose_start_never_comes_is_closed(ends: str) -> None:
+    """The application that failed to start is the news, and no coroutine that was never awaited (warnings are errors here)."""
+    steps: list[str] = []
+
+    async def work() -> None:
+        steps.append("never")
+
+    registry, source = TaskRegistry(), work()
+    registry.add(source, None, APP)
+    if ends == "shutdown":
+        await registry.shutdown(1)
+    del registry
+    assert (inspect.getcoroutinestate(source), steps) == (inspect.CORO_CLOSED, [])
 
 
 async def test_names(tasks: TaskRegistry) -> None:

@@ -16,7 +16,7 @@ from fairlead.errors import PayloadTooLarge
 from fairlead.injection import Injector, Opening
 from fairlead.injection.opening import Around, Opened
 from fairlead.request import Request
-from fairlead.response import HTTPResponse, respond_with
+from fairlead.response import HOW_TO_STREAM, HTTPResponse, respond_with
 from fairlead.routing import Route
 from fairlead.streaming import RequestStream
 from fairlead.types import Middleware
@@ -42,7 +42,12 @@ def compose(
     injector: Injector | None = None,
     signals: RequestSignals | None = None,
 ) -> None:
-    """Set `route.call`, `route.is_async` and `route.after`. Raises TypeError for a handler that doesn't fit its path."""
+    """Set `route.call`, `route.is_async` and `route.after`.
+
+    Raises TypeError for a handler that doesn't fit its path, and for a generator.
+    """
+    if inspect.isasyncgenfunction(route.handler) or inspect.isgeneratorfunction(route.handler):
+        raise TypeError(f"{route.name} is a generator, whose pieces nobody sends: {HOW_TO_STREAM}")
     given = 2 if route.is_websocket else 1
     binding = (injector or Injector()).bind(route.handler, route.parameter_names, given, opens=route.is_websocket)
     call, is_async = binding.call, binding.is_async

@@ -253,10 +253,18 @@ def raw(
 
 
 def redirect(to: str, headers: HeaderItems | None = None, status: int = 302, content_type: str = media.HTML) -> HTTPResponse:
-    """Send the client elsewhere; `to` is percent-encoded where it must be, so that it stays within its header."""
+    """Send the client elsewhere; `to` is percent-encoded where it must be, so that it stays within its header.
+
+    Raises TypeError for what is no text, such as the None of a look-up that found nothing.
+    """
+    if not isinstance(to, str):
+        raise TypeError(f"redirect() takes the URL as a str, not {type(to).__name__}")
     response = HTTPResponse(b"", status, headers, content_type)
     response.headers["location"] = quote(to, safe=":/%#?&=@[]!$&'()*+,;~")
     return response
+
+
+HOW_TO_STREAM = "send its pieces yourself, stream = await request.respond(); await stream.send(piece)"
 
 
 def responds(status: int, headers: HeaderItems | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -313,9 +321,13 @@ def respond_with(value: Any) -> HTTPResponse:
     try:
         return JSONResponse(value)
     except TypeError:
-        raise ServerError(extra={"returned": type(value).__name__}) from TypeError(
-            f"the handler returned {type(value).__name__}, which is no response"
-        )
+        raise ServerError(extra={"returned": type(value).__name__}) from TypeError(_no_response(value))
+
+
+def _no_response(value: Any) -> str:
+    if inspect.isasyncgen(value) or inspect.isgenerator(value):
+        return f"the handler returned the generator {value.__qualname__}: {HOW_TO_STREAM}"
+    return f"the handler returned {type(value).__name__}, which is no response"
 
 
 def __getattr__(name: str) -> Any:

@@ -17,13 +17,33 @@ CANCEL_AGAIN_S = 1.0
 TaskSource = Coroutine[Any, Any, Any] | Callable[..., Any]
 
 
+class _Kept:
+    """What waits for the start. Should that never come, its coroutine is closed with it: the error that kept the start from coming
+    is what there is to be seen, and no coroutine that was never awaited."""
+
+    __slots__ = ("name", "source")
+
+    def __init__(self, source: TaskSource, name: str | None) -> None:
+        self.source: TaskSource | None = source
+        self.name = name
+
+    def take(self) -> TaskSource:
+        """The source, which is the caller's from now on."""
+        source, self.source = self.source, None
+        assert source is not None
+        return source
+
+    def __del__(self) -> None:
+        _discard(self.source)
+
+
 class TaskRegistry:
     """The tasks of one application. A task that fails is logged once, with its name and traceback."""
 
     def __init__(self) -> None:
         self._named: dict[str, asyncio.Task[Any]] = {}
         self._running: dict[asyncio.Task[Any], None] = {}
-        self._waiting: list[tuple[TaskSource, str | None]] = []
+        self._waiting: list[_Kept] = []
         self._open = False
         self.on_failure: Callable[[BaseException], None] | None = None
         """Told what a task failed with, beside the log."""
@@ -34,11 +54,11 @@ class TaskRegistry:
         Raises ValueError when a task of that name is running or kept.
         """
         running = self._named.get(name) if name is not None else None
-        if (running is not None and not running.done()) or (name is not None and name in (kept for _, kept in self._waiting)):
+        if (running is not None and not running.done()) or (name is not None and name in [kept.name for kept in self._waiting]):
             _discard(source)
             raise ValueError(f"a task named {name!r} is running already")
         if not self._open:
-            self._waiting.append((source, name))
+            self._waiting.append(_Kept(source, name))
             return None
         return self._start(source, name, app)
 
@@ -54,8 +74,8 @@ class TaskRegistry:
     def start(self, app: Any) -> None:
         """Start what was added before: what the listeners have opened is there now."""
         waiting, self._waiting = self._waiting, []
-        for source, name in waiting:
-            self._start(source, name, app)
+        for kept in waiting:
+            self._start(kept.take(), kept.name, app)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Start a coroutine at once, in the running loop. Many may have one name, and `get` finds none of them."""
@@ -107,9 +127,7 @@ class TaskRegistry:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        waiting, self._waiting = self._waiting, []
-        for source, _ in waiting:
-            _discard(source)
+        self._waiting.clear()
         while self._running and loop.time() < deadline:
             running = list(reversed(self._running))
             for task in running:
@@ -119,7 +137,7 @@ class TaskRegistry:
             logger.warning("task did not stop in time", extra={"task": task.get_name()})
 
 
-def _discard(source: TaskSource) -> None:
+def _discard(source: TaskSource | None) -> None:
     if inspect.iscoroutine(source):
         source.close()
 
