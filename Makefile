@@ -111,7 +111,8 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 	$(COMPILE) requirements/policy.in -o requirements/policy.txt
 	$(COMPILE) requirements/parity.in -o requirements/parity.txt
 	cd tests/charts/custom_resources && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --silent
-	$(foreach list,requirements more telemetry,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
+	$(foreach list,requirements telemetry,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
+	$(COMPILE) benchmarks/more.in -c benchmarks/telemetry.txt -o benchmarks/more.txt
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 
 clean: ## Remove the environment, local data and every cache
