@@ -13,7 +13,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --no-header --no-emit-package fairlead $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run run-clean observe test check format autobahn browser bench bench-broadcast image image-test chart chart-test chart-docs openapi \
+.PHONY: help setup setup-dev run run-clean observe test check format autobahn browser bench bench-broadcast chaos fuzz image image-test chart chart-test chart-docs openapi \
 	policy parity lock clean
 
 help: ## List the targets
@@ -42,7 +42,7 @@ check: setup-dev ## Format, lint, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES) $(SCRIPTS) benchmarks
-	$(BIN)/mypy --package tests.chaos
+	$(BIN)/mypy --package tests.chaos --package tests.fuzz
 	$(BIN)/pyright --project tests/framework/typing --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
@@ -64,6 +64,9 @@ bench-broadcast: setup-dev ## Measure one message for many websockets; BENCH_ARG
 
 chaos: setup-dev ## Kill, block, reload and stop a service under load; prints what failed. CHAOS_ARGS=--short: some minutes
 	@exec $(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+fuzz: setup-dev ## Send damaged HTTP/1.1, HTTP/2 and websocket bytes to a running service; FUZZ_ARGS="--seconds 1200 --seed 7"
+	@exec $(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 image: ## Build every service's image with the container engine at hand
 	$(foreach service,$(SERVICES),docker build --build-arg SERVICE=$(service) --build-arg VERSION=$(VERSION) \

@@ -32,9 +32,17 @@ class ServiceProcess:
 
     @classmethod
     async def start(
-        cls, workers: int, loop: str, stubs: Path, name: str = "app", *, redis_url: str = "", **settings: object
+        cls,
+        workers: int,
+        loop: str,
+        stubs: Path,
+        name: str = "app",
+        *,
+        module: str = "tests.chaos.target",
+        redis_url: str = "",
+        **settings: object,
     ) -> ServiceProcess:
-        """Start it on free ports; the management's is known at once.
+        """Start `module:name` on free ports; the management's is known at once.
 
         `stubs` is a folder whose `uvloop.py` hides the real one, used where `loop` says so.
         """
@@ -44,7 +52,7 @@ class ServiceProcess:
         environment["REDIS_URL"] = redis_url
         management = _free_port()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fairlead", "serve", f"tests.chaos.target:{name}", "--workers", str(workers)),
+            *(sys.executable, "-m", "fairlead", "serve", f"{module}:{name}", "--workers", str(workers)),
             *("--port", "0", "--management-port", str(management), "--log-format", "json", "--no-access-log"),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
