@@ -14,7 +14,7 @@ from tests.framework.asgi.harness import CONNECT, Call, http_scope, websocket_sc
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ASGI, MOUNTING = DOCS / "how-to" / "asgi.md", DOCS / "guide" / "mounting.md"
-NAMES = {ASGI: ["shop"], MOUNTING: ["outer", "with_django", "live"]}
+NAMES = {ASGI: ["shop", "measured"], MOUNTING: ["outer", "with_django", "live"]}
 
 
 def names_of(page: Path, name: str) -> dict[str, Any]:
@@ -53,6 +53,17 @@ async def test_asgi() -> None:
     await call.ended()
     lifespan.give({"type": "lifespan.shutdown"})
     await lifespan.ended()
+
+
+async def test_telemetry_under_an_asgi_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metrics have a route, which asks for the token."""
+    configured: list[dict[str, Any]] = []
+    monkeypatch.setattr("fairlead.telemetry.logging.configure", lambda **options: configured.append(options))
+    monkeypatch.setenv("METRICS_TOKEN", "of sixteen characters")
+    async with AsyncTestClient(app_of(ASGI, "measured")) as client:
+        assert (await client.get("/metrics")).status_code == 401
+        answer = await client.get("/metrics", headers={"authorization": "Bearer of sixteen characters"})
+    assert (answer.status_code, configured) == (200, [{"service": "measured"}])
 
 
 async def test_fastapi() -> None:

@@ -43,6 +43,9 @@ Check: TypeAlias = Callable[[], Awaitable[Any]]
 Scope: TypeAlias = MutableMapping[str, Any]
 """What is known of a connection when an application is called."""
 
+MOUNTED = "fairlead.mounted"
+"""The extension in the scopes of an application that is mounted in another of this framework."""
+
 Message: TypeAlias = MutableMapping[str, Any]
 """An event, in either direction; its `type` says which."""
 

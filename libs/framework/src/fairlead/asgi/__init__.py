@@ -9,5 +9,6 @@ What stays ours: body limits, body and response time-outs, cancellation when the
 """
 
 from fairlead.asgi.application import AsgiApplication
+from fairlead.asgi.telemetry import expose_metrics
 
-__all__ = ["AsgiApplication"]
+__all__ = ["AsgiApplication", "expose_metrics"]

@@ -16,11 +16,12 @@ from fairlead.app import App
 from fairlead.asgi.exchange import HttpExchange, Shared
 from fairlead.asgi.lifespan import run_lifespan
 from fairlead.asgi.scope import request_of
+from fairlead.asgi.telemetry import AsgiTelemetry
 from fairlead.asgi.websocket import WebsocketExchange
 from fairlead.dispatch import Dispatcher
 from fairlead.errors import FairleadException
 from fairlead.request import DONE, Request, current_request
-from fairlead.types import Receive, Scope, Send
+from fairlead.types import MOUNTED, Receive, Scope, Send
 
 logger = logging.getLogger("fairlead.asgi")
 
@@ -36,13 +37,15 @@ class AsgiApplication:
     def __init__(self, app: App[Any, Any]) -> None:
         self.app = app
         self.shared = Shared(app.config.limits())
+        self.telemetry: AsgiTelemetry | None = None
+        """None without lifespan, and below another application."""
         self._dispatcher: Dispatcher | None = None
         self._idle_drivers: list[Driver] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await run_lifespan(self.app, self.shared, receive, send)
+            await self._run_lifespan(scope, receive, send)
             return
         dispatcher = self._dispatcher or self._prepare()
         if kind == "http":
@@ -52,6 +55,16 @@ class AsgiApplication:
         else:
             raise ValueError(f"the ASGI scope {kind!r} is not known here")
 
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._dispatcher, self._idle_drivers = None, []  # made anew, with the telemetry that begins now
+        if MOUNTED not in scope.get("extensions", ()):
+            self.telemetry = AsgiTelemetry(self.app, self.shared)
+        try:
+            await run_lifespan(self.app, self.shared, self.telemetry, receive, send)
+        finally:
+            self.telemetry = None
+            self._idle_drivers = []
+
     async def _serve(self, dispatcher: Dispatcher, exchange: HttpExchange, scope: Scope) -> None:
         token = current_request.set(None)  # of the caller, when this application is mounted in another
         try:
@@ -60,10 +73,14 @@ class AsgiApplication:
                 return
             driver: Driver = self._idle_drivers.pop() if self._idle_drivers else _started(dispatcher.driver())
             exchange.task = asyncio.current_task()
+            telemetry = self.telemetry
+            entered = telemetry.enter(request) if telemetry is not None else None
             try:
                 await _drive(driver, request, exchange)
             finally:
                 exchange.stop()
+                if telemetry is not None and entered is not None:
+                    telemetry.leave(request, entered)
             if len(self._idle_drivers) < MAX_IDLE_DRIVERS:
                 self._idle_drivers.append(driver)
         except FairleadException as exc:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -51,6 +52,8 @@ class Shared:
         self.is_draining = False
         self.told_of_drain: set[Callable[[], None]] = set()
         self.websocket_stats = WebsocketStats()
+        self.refused: Counter[int] = Counter()
+        """Status → requests that were answered before a route was asked."""
 
     def drain(self) -> None:
         """The server has said that it stops."""
@@ -287,6 +290,7 @@ class HttpExchange:
 
     def refuse(self, error: FairleadException) -> None:
         """Answer what never became a request."""
+        self._shared.refused[error.status_code] += 1
         response = HTTPResponse(encode_problem(problem_of(error)), error.status_code, error.headers, PROBLEM_JSON)
         fields = response_fields(response.status, response.content_type, response.set_headers, len(response.body))
         self.put({"type": f"{self._message}.start", "status": response.status, "headers": fields})

@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlead.app import App
 from fairlead.asgi.exchange import Shared
+from fairlead.asgi.telemetry import AsgiTelemetry
 from fairlead.errors import ConfigurationError
 from fairlead.types import Receive, Send
 
@@ -19,7 +20,7 @@ logger = logging.getLogger("fairlead.asgi")
 UNHEARD_EVENTS = ("main_process_start", "main_process_ready", "main_process_stop")
 
 
-async def run_lifespan(app: App[Any, Any], shared: Shared, receive: Receive, send: Send) -> None:
+async def run_lifespan(app: App[Any, Any], shared: Shared, telemetry: AsgiTelemetry | None, receive: Receive, send: Send) -> None:
     """Start the application, wait for the end of the server, stop the application.
 
     What goes wrong is told to the server with its cause (`lifespan.startup.failed`), so that it refuses to start.
@@ -27,12 +28,16 @@ async def run_lifespan(app: App[Any, Any], shared: Shared, receive: Receive, sen
     await receive()  # lifespan.startup
     try:
         app.finalise()
+        if telemetry is not None:
+            telemetry.begin()
         await app.startup()
         await app.started()
     except Exception as exc:
         if not isinstance(exc, ConfigurationError):  # those say all in their own words
             logger.error("the application could not start", exc_info=exc)
         await app.shutdown()
+        if telemetry is not None:
+            await telemetry.end()
         await send({"type": "lifespan.startup.failed", "message": _cause(exc)})
         return
     unheard = [event for event in UNHEARD_EVENTS if app.lifecycle.listeners(event)]
@@ -48,6 +53,9 @@ async def run_lifespan(app: App[Any, Any], shared: Shared, receive: Receive, sen
         logger.error("the application could not stop in order", exc_info=exc)
         await send({"type": "lifespan.shutdown.failed", "message": _cause(exc)})
         return
+    finally:
+        if telemetry is not None:
+            await telemetry.end()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from fairlead.types import ASGIApplication, Message
+from fairlead.types import MOUNTED, ASGIApplication, Message
 
 logger = logging.getLogger("fairlead.mount")
 
@@ -26,7 +26,7 @@ class Lifespan:
         """Raises RuntimeError with the application's cause when it can't start."""
         self._incoming = asyncio.Queue()
         state: dict[str, Any] = {}
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state, "extensions": {MOUNTED: {}}}
         self._task = asyncio.create_task(self._application(scope, self._incoming.get, self._send))  # type: ignore[arg-type]
         answer = await self._ask("lifespan.startup")
         if answer is None:

@@ -35,7 +35,7 @@ from fairlead.telemetry.line_writer import LineWriter
 from fairlead.telemetry.rendering import ConsoleRenderer, Event, JsonRenderer, Renderer
 from fairlead.telemetry.snapshot import Snapshot, family
 
-__all__ = ["JsonFormatter", "LineHandler", "LogStream", "configure", "event_of"]
+__all__ = ["JsonFormatter", "LineHandler", "LogStream", "configure", "current_stream", "event_of"]
 
 Format: TypeAlias = Literal["json", "console"]
 
@@ -109,6 +109,11 @@ class LogStream:
 
 
 _stream: LogStream | None = None
+
+
+def current_stream() -> LogStream | None:
+    """What `configure` has set up in this process; None when somebody else sees to its logs."""
+    return _stream
 
 
 def configure(

@@ -11,15 +11,14 @@ from typing import Any
 
 from fairlead.app import App
 from fairlead.server import Server
-from fairlead.telemetry.access_log import AccessLog
+from fairlead.telemetry.composed import begin_opentelemetry, observer_of
 from fairlead.telemetry.logging import LogStream
 from fairlead.telemetry.metrics import RequestMetrics, Snapshot, registry
-from fairlead.telemetry.observer import Observer, compose
-from fairlead.telemetry.otel import wants
 from fairlead.telemetry.process_metrics import ProcessMetrics
 from fairlead.telemetry.server_metrics import CertificateMetrics, ServerMetrics
 from fairlead.telemetry.tracing import unobserved
 from fairlead.telemetry.watchdog import Watchdog
+from fairlead.types import Observer
 from fairlead.workers.messages import Beat, CheckResult
 from fairlead.workers.recycling import Recycling, resident_bytes
 from fairlead.workers.tls import certificates_of
@@ -76,7 +75,8 @@ class Service:
     async def start(self) -> None:
         """Compose the routes, run the listeners, take connections."""
         self.app.finalise()
-        self._begin_tracing()
+        self._otel = begin_opentelemetry(self.app.name, self._stream, self._requests)
+        self.app.dispatcher.tracer = self._otel.engine if self._otel is not None else None
         await self.app.startup()
         config = self.app.config
         self._server = Server(
@@ -163,19 +163,6 @@ class Service:
         if self._otel is not None:
             await self._otel.end(max(end_s - time.monotonic(), LAST_EXPORT_S))
 
-    def _begin_tracing(self) -> None:
-        """Only when the environment asks for it: nothing of OpenTelemetry is imported otherwise."""
-        if not (wants("traces") or wants("metrics") or wants("logs")):
-            return
-        try:
-            from fairlead.telemetry.otel.sdk import OpenTelemetry
-        except ImportError as error:
-            logger.warning("the OTEL_ variables ask for what is not installed: fairlead[tracing]", extra={"cause": str(error)})
-            return
-        self._otel = OpenTelemetry(self.app.name, version=str(self._stream.identity.get("version", "")))
-        self._otel.begin(self._requests.add_exemplar, self._stream)
-        self.app.dispatcher.tracer = self._otel.engine
-
     async def _within(self, listeners: Awaitable[None], until_s: float, event: str) -> None:
         try:
             async with asyncio.timeout(max(until_s - time.monotonic(), 0)):
@@ -195,22 +182,8 @@ class Service:
 
     def _observer(self) -> Observer | None:
         """Metrics always; the access log as configured."""
-        config = self.app.config
         registry.add(self._requests)
         registry.add(self._stream)
         self._process.begin()
         registry.add(self._process)
-        options = {
-            "sample": config.ACCESS_LOG_SAMPLE,
-            "errors_only": config.ACCESS_LOG_ERRORS_ONLY,
-            "with_query": config.ACCESS_LOG_QUERY,
-            "with_user_agent": config.ACCESS_LOG_USER_AGENT,
-            "trusts_proxies": bool(config.FORWARDED_SECRET or config.REAL_IP_HEADER or config.PROXIES_COUNT),
-        }
-        access_log = AccessLog(self._stream, metrics=self._requests, **options) if config.ACCESS_LOG else None
-        observer = compose(self._requests, access_log)
-        if self._otel is not None and self._otel.logs is not None:
-            registry.add(self._otel.logs)
-            if config.ACCESS_LOG_OTLP and observer is not None:
-                return self._otel.logs.with_access(observer, **options)  # type: ignore[no-any-return]
-        return observer
+        return observer_of(self.app.config, self._stream, self._requests, self._otel)

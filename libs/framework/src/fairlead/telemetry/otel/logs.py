@@ -62,23 +62,25 @@ class LogExport:
         self._sending = threading.local()
         self._provider = LoggerProvider(resource, shutdown_on_exit=False)
         self._provider.add_log_record_processor(BatchLogRecordProcessor(_Watched(exporter, self._around)))
-        self._leave: Callable[[], None] = lambda: None
+        self._stream: LogStream | None = None
+        self._handler: _Handler | None = None
 
-    def begin(self, stream: LogStream) -> None:
-        """Take what goes to `stream` from now on."""
+    def begin(self, stream: LogStream | None) -> None:
+        """Take what goes to `stream` from now on. None, or one without a writer: the logs are configured by somebody else."""
         set_logger_provider(self._provider)
-        if stream.writer is not None:
+        if stream is not None and stream.writer is not None:
+            self._stream = stream
             stream.also = self.take
-        else:  # the handlers are somebody else's: this is one more
-            handler = _Handler(self.take)
-            logging.getLogger().addHandler(handler)
-            self._leave = lambda: logging.getLogger().removeHandler(handler)
-        self._stream = stream
+        else:
+            self._handler = _Handler(self.take)
+            logging.getLogger().addHandler(self._handler)
 
     def shutdown(self) -> None:
         """Take nothing more, and send what is left: waits for the collector."""
-        self._stream.also = None
-        self._leave()
+        if self._stream is not None:
+            self._stream.also = None
+        if self._handler is not None:
+            logging.getLogger().removeHandler(self._handler)
         self._provider.shutdown()
 
     def take(self, event: Event) -> None:

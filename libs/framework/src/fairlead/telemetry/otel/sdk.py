@@ -88,7 +88,7 @@ class OpenTelemetry:
 
     def begin(self, note: Note, stream: LogStream | None = None) -> None:
         """Make providers and exporters, and instrument the clients that are loaded. `note` is told of each traced request;
-        `stream` is the one whose events are the process's logs.
+        `stream` is the one whose events are the process's logs, None where somebody else has configured them.
 
         Call it in the task that starts the application and its server: they inherit the context that is set here. Raises
         `ConfigurationError` for an exporter that is not installed.
@@ -98,7 +98,7 @@ class OpenTelemetry:
             self._push.begin()
         if wants("traces", self._environ):
             self._begin_traces(note)
-        if stream is not None and wants("logs", self._environ):
+        if wants("logs", self._environ):
             from fairlead.telemetry.otel.logs import LogExport
 
             self.logs = LogExport(_exporter("logs", self._environ), self._resource, self._environ)
