@@ -24,6 +24,7 @@ from fairlead.errors import ConfigurationError, Unauthorized
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, raw
 from fairlead.telemetry.composed import begin_opentelemetry, observer_of
+from fairlead.telemetry.instruments import Collector
 from fairlead.telemetry.logging import current_stream
 from fairlead.telemetry.metrics import RequestMetrics, negotiate, registry, render
 from fairlead.telemetry.process_metrics import ProcessMetrics
@@ -68,7 +69,7 @@ class AsgiTelemetry:
         self._requests = RequestMetrics()
         self._process = ProcessMetrics()
         self._server = ServerMetrics(shared)
-        self._collectors: list[Any] = []
+        self._collectors: list[Collector] = []
         self._otel: Any = None
         self._engine: OtelEngine | None = None
 
@@ -82,9 +83,9 @@ class AsgiTelemetry:
             self._engine = self._otel.engine
             dispatcher.tracer = _Tracer(self._engine)
         dispatcher.observer = observer_of(self._app.config, stream, self._requests, self._otel)
-        for collector in (self._requests, self._server, self._process, *([stream] if stream is not None else [])):
+        self._collectors = [self._requests, self._server, self._process, *([stream] if stream is not None else [])]
+        for collector in self._collectors:
             registry.add(collector)
-            self._collectors.append(collector)
         self._process.begin()
 
     async def end(self) -> None:
