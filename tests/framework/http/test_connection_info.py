@@ -25,3 +25,11 @@ def test_names_of_sockets(name: Any, ip: str, port: int, printable: str) -> None
     info = ConnectionInfo(name, name)
     assert (info.client_ip, info.client_port, info.client) == (ip, port, printable)
     assert (info.server_port, info.server) == (port, printable)
+
+
+def test_namespace_of_a_connection() -> None:
+    """`ctx` is one object for as long as the connection lasts; what there is not is no attribute."""
+    info = ConnectionInfo()
+    info.ctx.count = 1
+    assert info.ctx.count == 1
+    assert not hasattr(info, "clients")

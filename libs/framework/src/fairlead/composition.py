@@ -146,7 +146,9 @@ def _with_middleware(
                 if answer is not None:
                     break
             else:
-                answer = await result_of(call(request, *(request.path_values(values) if values else ())))
+                answer = call(request, *(request.path_values(values) if values else ()))
+                if inspect.isawaitable(answer):  # PERF: here and not in `result_of`, whose frame a websocket would keep
+                    answer = await answer
             if request.responded or is_upgraded(request):
                 return None  # the head is gone: response middleware ran when it was sent
             response = respond_with(answer)
