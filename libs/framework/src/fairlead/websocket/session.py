@@ -171,12 +171,14 @@ class Websocket:
         # PERF: no coroutine, as a frame more on the way to where the handler waits costs 0.2 µs, a tenth of an echo
         queue = self._queue
         while not queue:
-            if self.outbox.frames or not self.open:
+            outbox = self.outbox
+            if not outbox.is_clear:
                 self._before_waiting()
             waiter = self._waiter
             if waiter.state:
                 raise RuntimeError("another task waits in recv already")
             waiter.state = AWAITED
+            outbox.turn.sends = 0
             try:
                 yield waiter
             finally:
@@ -209,32 +211,45 @@ class Websocket:
         reason when closed.
         """
         outbox = self.outbox
-        if type(data) is PreparedMessage:
-            self.post(data)
-        else:
-            if encoding is None and type(data) is str:
-                first, payload = TEXT, data.encode()
-            else:
-                first, payload = encode_message(data, encoding)
-            if not self.open:
-                raise self._closed()
+        turn = outbox.turn
+        sends = turn.sends
+        if encoding is None and data.__class__ is str and outbox.is_clear and not (self._queue or self.compresses):
+            # PERF: what nearly every call comes to, with nothing looked at twice: three quarters of the bytecodes
+            payload = data.encode()
             size = len(payload)
-            if self.compresses and size >= COMPRESS_FROM_BYTES:
-                whole = self._general_path().compress(first == TEXT, payload)
-            else:
-                whole = SHORT_TEXT[size] + payload if first == TEXT and size < 126 else frame(first, payload)
+            whole = SHORT_TEXT[size] + payload if size < 126 else frame(TEXT, payload)
+            transport = outbox.transport
+            if not transport.is_closing():
+                transport.write(whole)
             stats = self.stats
             stats.messages_sent += 1
             stats.bytes_sent += size
-            if self._queue:
-                outbox.collect(whole)
-            else:
-                outbox.write(whole)
-        turn = outbox.turn
-        if outbox.is_paused or turn.sends == SENDS_PER_TURN:
+        else:
+            self._send(data, encoding)
+        if outbox.is_paused or sends == SENDS_PER_TURN:
             await self._pace()
         else:
-            turn.sends += 1
+            turn.sends = sends + 1
+
+    def _send(self, data: Any, encoding: Encoding | None) -> None:
+        """Any message, in any state."""
+        if type(data) is PreparedMessage:
+            self.post(data)
+            return
+        first, payload = encode_message(data, encoding)
+        if not self.open:
+            raise self._closed()
+        size = len(payload)
+        if self.compresses and size >= COMPRESS_FROM_BYTES:
+            whole = self._general_path().compress(first == TEXT, payload)
+        else:
+            whole = frame(first, payload)
+        self.stats.messages_sent += 1
+        self.stats.bytes_sent += size
+        if self._queue:
+            self.outbox.collect(whole)
+        else:
+            self.outbox.write(whole)
 
     async def _pace(self) -> None:
         """Wait for room, or give the loop a turn."""
