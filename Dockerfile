@@ -11,6 +11,8 @@ ARG PYTHON_TAG=3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE}:${PYTHON_TAG} AS build
 ARG SERVICE
+# Anything: the pages of Swagger UI and Redoc under /docs, 2.8 MB. Without it a service serves its OpenAPI document alone.
+ARG DOCS=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
@@ -19,11 +21,13 @@ RUN test -n "${SERVICE}" || { echo "Name the service: --build-arg SERVICE=auth" 
 
 # The locked wheels first: this layer lasts until a lock changes. /opt/venv has no pip, it is what the image runs;
 # the build backend goes into the base's own Python and stays behind in this stage.
-COPY requirements/build.txt requirements/${SERVICE}.txt requirements/
+COPY requirements/build.txt requirements/docs.txt requirements/${SERVICE}.txt requirements/
 RUN python -m venv --without-pip /opt/venv \
     && pip install --require-hashes --only-binary :all: --requirement requirements/build.txt \
     && pip --python /opt/venv install --require-hashes --only-binary :all: --no-compile \
-        --requirement "requirements/${SERVICE}.txt"
+        --requirement "requirements/${SERVICE}.txt" \
+    && if test -n "${DOCS}"; then pip --python /opt/venv install --require-hashes --only-binary :all: --no-compile --no-deps \
+        --requirement requirements/docs.txt; fi
 
 # Our own packages, as wheels. Bytecode is compiled once and bound to no file time: the image can't write it later, and
 # the same sources give the same files.

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
-SHARED = ["build", "run", *SERVICES]
+SHARED = ["build", "docs", "run", *SERVICES]
 """What is installed beside dev.txt or instead of it; policy.txt, parity.txt and helm.txt have environments of their own."""
 PLATFORMS = [
     {"sys_platform": system, "platform_system": name, "platform_machine": machine}
