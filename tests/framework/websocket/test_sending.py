@@ -131,6 +131,7 @@ async def test_writing_to_a_dying_transport_is_silent(wire: MakeWire) -> None:
     peer = wire()
     peer.hang_up()
     await peer.ws.send("nobody")
+    await peer.ws.pong(b"nobody")
     assert peer.sent == []
     await turns()
     assert (await refused(peer.ws.send("nobody")))[0] == 1006

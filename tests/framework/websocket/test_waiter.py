@@ -120,6 +120,60 @@ async def test_thrown_away_after_the_handler_has_ended(how_it_ends: str) -> None
     assert inspect.getgeneratorstate(rig.conducted) == inspect.GEN_CLOSED
 
 
+async def test_cancelled_after_the_handler_has_ended() -> None:
+    """A cancellation that meets the end of the handler hits what comes after it, and the handler's result is kept."""
+
+    async def handler(rig: Rig) -> str:
+        await rig.message()
+        return "result"
+
+    async def cancelled() -> None:
+        with pytest.raises(StopIteration, match="result"):
+            rig.conducted.throw(asyncio.CancelledError("why"))
+        await asyncio.sleep(0)
+
+    rig = Rig(handler)
+    await rig.call(rig.waiter.step, "a")
+    with pytest.raises(asyncio.CancelledError, match="why"):
+        await asyncio.create_task(cancelled())
+
+
+@pytest.mark.parametrize("waits_for", ["future", "turn"])
+async def test_cancelled_where_a_step_has_led(waits_for: str) -> None:
+    """What the handler waits for is cancelled, as a task does it; a wait for nothing but a turn is over at once."""
+
+    async def handler(rig: Rig) -> None:
+        await rig.message()
+        await (future if waits_for == "future" else asyncio.sleep(0))
+
+    future = asyncio.get_running_loop().create_future()
+    rig = Rig(handler)
+    await rig.call(rig.waiter.step, "a")
+    if waits_for == "future":
+        assert rig.conducted.throw(asyncio.CancelledError("why")) is future
+        assert future.cancelled()
+        rig.conducted.close()
+    else:
+        with pytest.raises(asyncio.CancelledError, match="why"):
+            rig.conducted.throw(asyncio.CancelledError("why"))
+
+
+async def test_interruption_leaves_by_the_loop() -> None:
+    """KeyboardInterrupt is raised where the message was read; the task is told that it is over."""
+
+    async def handler(rig: Rig) -> None:
+        await rig.message()
+        raise KeyboardInterrupt
+
+    rig = Rig(handler)
+    with pytest.raises(KeyboardInterrupt):
+        await rig.call(rig.waiter.step, "a")
+    await asyncio.sleep(0)
+    assert rig.woken == 1
+    with pytest.raises(asyncio.CancelledError):
+        rig.conducted.send(None)
+
+
 async def test_another_task_is_not_stepped() -> None:
     """Only the handler's own wait is: a task that it has started is woken in the loop's next turn."""
 

@@ -138,33 +138,39 @@ class Inbox:
         PERF: nearly every read of a browser's traffic is one short message, which is delivered without a further call.
         """
         size = len(data)
-        if size < self._too_long and self._sink.is_direct and not self.buffer and not self.is_held:
-            first, second, mask, payload = SHORT_READS[size](data)
-            if second - size == MASK_BIT_LESS_HEADER:
-                message: Message | None = None
-                if first == TEXT:
-                    try:
-                        message = apply_mask(payload, mask).decode()
-                    except UnicodeDecodeError as error:
-                        self._sink.receive_no_text(error)
-                        return
-                elif first == BINARY:
-                    message = apply_mask(payload, mask)
-                if message is not None:
-                    waiter = self.waiter
-                    if waiter.can_step:
-                        stats = self._stats
-                        stats.messages_received += 1
-                        stats.bytes_received += size - MASKED_HEADER_BYTES
-                        waiter.step(message)
-                    else:
-                        self.deliver(message, size - MASKED_HEADER_BYTES)
-                        waiter.wake_soon()
-                    return
-        if not self._sink.is_deaf:
+        if size >= self._too_long or self.buffer or self.is_held or not self._sink.is_direct:
             self._feed(data)
+            return
+        first, second, mask, payload = SHORT_READS[size](data)
+        message: Message
+        if second - size != MASK_BIT_LESS_HEADER:
+            self._feed(data)
+            return
+        if first == TEXT:
+            try:
+                message = apply_mask(payload, mask).decode()
+            except UnicodeDecodeError as error:
+                self._sink.receive_no_text(error)
+                return
+        elif first == BINARY:
+            message = apply_mask(payload, mask)
+        else:
+            self._feed(data)
+            return
+        waiter = self.waiter
+        if waiter.can_step:
+            stats = self._stats
+            stats.messages_received += 1
+            stats.bytes_received += size - MASKED_HEADER_BYTES
+            waiter.step(message)
+        else:
+            self.deliver(message, size - MASKED_HEADER_BYTES)
+            waiter.wake_soon()
 
     def _feed(self, data: bytes) -> None:
+        """Anything but one short message."""
+        if self._sink.is_deaf:
+            return
         self.buffer += data
         if not self.is_held and (len(self.buffer) >= self._need or self._prefix is not None):
             self._cut()

@@ -142,8 +142,9 @@ class Waiter:
         if self._outcome is None:
             return driver.throw(error)
         if self._outcome[1] is not None:  # the handler has ended before: what comes after it is cancelled
-            task = asyncio.current_task()
-            if task is not None and isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError):
+                task = asyncio.current_task()
+                assert task is not None  # nobody else cancels
                 task.uncancel()
                 task.cancel(*error.args)
             return self._take_outcome()
