@@ -56,6 +56,8 @@ def main() -> int:
         print("the peers could not be installed", file=sys.stderr)
         return 2
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if arguments.explain:
+            return runner.run(_explain(arguments.explain, cores[0]))
         if arguments.idle:
             return runner.run(_idle(arguments.idle, cores[0]))
         return runner.run(_broadcast(arguments.servers, arguments.subscribers, arguments.rounds, cores[0]))
@@ -102,28 +104,51 @@ async def _broadcast(names: list[str], subscribers: int, rounds: int, core: int)
 
 
 async def _idle(count: int, core: int) -> int:
-    """Memory for each idle connection, and the loop's lag while all of them are sent to."""
-    sizes: dict[str, float] = {}
+    """Memory for each idle connection, after the shortest handshake and after a browser's; the loop's lag while all are sent to."""
     lag: Any = None
-    for name in ("bare", "fairlead"):
-        with BroadcastServer(name, core) as server:
-            warm = Crowd(server.port)
-            await warm.open(200)
-            warm.close()
-            await asyncio.sleep(SETTLE_S)
-            before, crowd = server.rss_bytes(), Crowd(server.port)
-            began_s = time.perf_counter()
-            await crowd.open(count)
-            took_s = time.perf_counter() - began_s
-            await asyncio.sleep(SETTLE_S)
-            sizes[name] = (server.rss_bytes() - before) / count
-            print(f"{name:<10} {count} connections in {took_s:.1f} s, {sizes[name] / 1024:.2f} KiB each")
-            if name == "fairlead":
-                lag = json.loads(await crowd.ask("lag"))
-            crowd.close()
-    print(f"fairlead / bare: {sizes['fairlead'] / sizes['bare']:.2f}")
+    for browsers in (False, True):
+        print(f"{count} connections, handshake of {'a browser' if browsers else 'the fields that it must have'}")
+        sizes: dict[str, float] = {}
+        for name in ("bare", "fairlead"):
+            with BroadcastServer(name, core) as server:
+                await _warm_up(server)
+                before, crowd = server.rss_bytes(), Crowd(server.port, browsers=browsers)
+                began_s = time.perf_counter()
+                await crowd.open(count)
+                took_s = time.perf_counter() - began_s
+                await asyncio.sleep(SETTLE_S)
+                sizes[name] = (server.rss_bytes() - before) / count
+                print(f"  {name:<10} {sizes[name] / 1024:.2f} KiB each, opened in {took_s:.1f} s")
+                if name == "fairlead":
+                    lag = json.loads(await crowd.ask("lag"))
+                crowd.close()
+        print(f"  fairlead / bare: {sizes['fairlead'] / sizes['bare']:.2f}")
     print("loop lag while broadcasting to all, ten a second: " + ", ".join(f"{name} {value:.1f}" for name, value in lag.items()))
     return 0
+
+
+async def _explain(count: int, core: int) -> int:
+    """Where the memory of an idle connection was allocated, by tracemalloc: bytes for each, line by line."""
+    with BroadcastServer("fairlead", core) as server:
+        await _warm_up(server)
+        one, crowd = Crowd(server.port), Crowd(server.port)
+        await one.open(1)
+        await one.ask("trace")
+        await crowd.open(count)
+        traced: dict[str, int] = json.loads(await one.ask("trace"))
+        for line, size in sorted(traced.items(), key=lambda item: -item[1]):
+            print(f"{size / count:>10.1f}  {line}")
+        one.close()
+        crowd.close()
+    return 0
+
+
+async def _warm_up(server: BroadcastServer) -> None:
+    """What the first connections cost once is not theirs."""
+    warm = Crowd(server.port)
+    await warm.open(200)
+    warm.close()
+    await asyncio.sleep(SETTLE_S)
 
 
 def _arguments() -> argparse.Namespace:
@@ -133,6 +158,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--servers", nargs="+", default=[*PLAIN, *DEFLATE], choices=[*PLAIN, *DEFLATE])
     parser.add_argument(
         "--idle", type=int, nargs="?", const=10_000, help="memory of idle connections (default: 10000) and the loop's lag"
+    )
+    parser.add_argument(
+        "--explain", type=int, nargs="?", const=2000, help="where the memory of idle connections is allocated (default: of 2000)"
     )
     return parser.parse_args()
 

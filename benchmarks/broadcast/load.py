@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Any
 
@@ -10,6 +11,13 @@ from benchmarks.answers import client_frame, upgrade_request
 
 OPENING_AT_ONCE = 200
 LIMIT_S = 60.0
+BROWSER = (
+    b"Pragma: no-cache\r\nCache-Control: no-cache\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36\r\n"
+    b"Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\nOrigin: http://127.0.0.1:%d\r\n"
+    b"Cookie: session=%b; theme=dark; consent=yes\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+)
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 
 
@@ -25,8 +33,7 @@ class Subscriber(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        request = upgrade_request("/", self._crowd.port)
-        transport.write(request[:-2] + DEFLATE + b"\r\n" if self._crowd.compression else request)
+        transport.write(upgrade_request("/", self._crowd.port)[:-2] + self._crowd.fields() + b"\r\n")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._crowd.lost += 1
@@ -60,14 +67,21 @@ class Subscriber(asyncio.Protocol):
 class Crowd:
     """All subscribers of one server, and one who makes it broadcast."""
 
-    def __init__(self, port: int, *, compression: bool = False) -> None:
+    def __init__(self, port: int, *, compression: bool = False, browsers: bool = False) -> None:
         self.port = port
-        self.compression = compression
+        self._compression = compression
+        self._browsers = browsers
         self.subscribers: list[Subscriber] = []
         self.expected = 0
         self.arrived = 0
         self.lost = 0
         self._done: asyncio.Future[None] | None = None
+
+    def fields(self) -> bytes:
+        """What the next handshake says beyond what it must."""
+        if self._browsers:
+            return BROWSER % (self.port, os.urandom(24).hex().encode())
+        return DEFLATE if self._compression else b""
 
     async def open(self, count: int) -> None:
         """Connect so many more."""

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ MESSAGE = json.dumps(
 LONG = json.dumps(
     {"type": "message", "products": [{"name": f"Brass lamp {n}", "price": {"amount": n, "currency": "EUR"}} for n in range(12)]}
 )
+TRACED_LINES = 50
 LAG_STEP_S = 0.002
 LAG_MESSAGES = 30
 LAG_PAUSE_S = 0.1
@@ -142,6 +144,8 @@ def _fairlead(port: int, *, compression: str | None, message: str) -> None:
                 subscription.leave()
                 if wish == "lag":
                     await ws.send(json.dumps(await _lag(send)))
+                elif wish == "trace":
+                    await ws.send(json.dumps(_traced()))
                 else:
                     await repeat(int(wish), send)
 
@@ -175,6 +179,15 @@ async def _lag(send: Callable[[], None]) -> dict[str, float]:
         "max_ms": lags[-1] * 1000,
         "cpu_p99_ms": turns[at] * 1000,
     }
+
+
+def _traced() -> dict[str, int]:
+    """Line → bytes that were allocated there since this was first called, and are still in use: the lines that have most."""
+    if not tracemalloc.is_tracing():
+        tracemalloc.start()
+        return {}
+    statistics = tracemalloc.take_snapshot().statistics("lineno")[:TRACED_LINES]
+    return {f"{'/'.join(part.traceback[0].filename.split('/')[-3:])}:{part.traceback[0].lineno}": part.size for part in statistics}
 
 
 def websockets(port: int) -> None:
