@@ -71,12 +71,16 @@ FIRING: dict[str, dict[str, str]] = {
     "ServiceOpenFiles": {f'process_open_fds{{{SELECTOR},pod="auth-1"}}': "900x60"},
     "ServiceDrainStuck": {f'fairlead_draining{{{SELECTOR},pod="auth-1"}}': "1x60"},
     "ServiceLogLinesDropped": {f'fairlead_log_lines_dropped_total{{{SELECTOR},pod="auth-1"}}': "0+5x60"},
+    "ServiceTracesDropped": {f'fairlead_spans_dropped_total{{{SELECTOR},pod="auth-1"}}': "0+5x60"},
     "ServiceCertificateExpiry": {
         f'fairlead_tls_certificate_expiry_timestamp_seconds{{{SELECTOR},pod="auth-1",certificate="/tls/tls.crt"}}': "500000x120"
     },
     "ServiceOutboxStuck": {f'outbox_pending_rows{{{SELECTOR},pod="auth-1"}}': "2000x60"},
 }
 """For each alert the series, a sample a minute, on which it has to fire."""
+
+OVER_OTLP = {"fairlead_spans_dropped_total", "fairlead_log_records_dropped_total"}
+"""What a service has that sends traces and logs to a collector; tests/framework/telemetry/otel holds the names."""
 
 HEALTHY = {
     SILENCE: "2x60",
@@ -91,6 +95,7 @@ HEALTHY = {
     f'python_gc_pause_seconds_bucket{{{SELECTOR},pod="auth-1",le="0.1"}}': "0+100x60",
     f'db_client_connection_pending_requests{{{SELECTOR},pod="auth-1",db_client_connection_pool_name="postgres"}}': "0x36 7 0x22",
     f'db_client_connection_timeouts_total{{{SELECTOR},pod="auth-1",db_client_connection_pool_name="postgres"}}': "3x60",
+    f'fairlead_spans_dropped_total{{{SELECTOR},pod="auth-1"}}': "512x60",
     f'process_open_fds{{{SELECTOR},pod="auth-1"}}': "100x60",
     f'process_max_fds{{{SELECTOR},pod="auth-1"}}': "1000x60",
     f'fairlead_tls_certificate_expiry_timestamp_seconds{{{SELECTOR},pod="auth-1",certificate="/tls/tls.crt"}}': "5000000x120",
@@ -144,7 +149,12 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
             with connect(f"ws://127.0.0.1:{port}/ws") as socket:
                 socket.send("hello")
                 socket.recv()
-            yield families(management_port) | set(registry.snapshot()) | set(CertificateMetrics(NoCertificates()).collect())
+            yield (
+                families(management_port)
+                | set(registry.snapshot())
+                | set(CertificateMetrics(NoCertificates()).collect())
+                | OVER_OTLP
+            )
         finally:
             service.terminate()
 

@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from fairlead.local.plan import Service
-from tests.charts.test_monitoring import DASHBOARD
+from tests.charts.test_monitoring import DASHBOARD, OVER_OTLP
 from tests.observe.load import put_under_load
 from tests.observe.reference import families_read, promises
 
-UNSEEN = {"fairlead_tls_certificate_expiry_timestamp_seconds", "fairlead_log_records_dropped_total"}
-"""What the services of `make run` do not have: they speak plain HTTP, and log to stdout alone. tests/framework/telemetry has it."""
+UNSEEN = {"fairlead_tls_certificate_expiry_timestamp_seconds", *OVER_OTLP}
+"""What the services of `make run` do not have: they speak plain HTTP, without a collector. tests/framework/telemetry sees it."""
 
 
 def scraped(text: str) -> dict[str, tuple[str, frozenset[str]]]:

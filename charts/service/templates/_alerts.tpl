@@ -95,6 +95,13 @@ needs no choice, and a time that a deployment or a moment's trouble does not fil
   for: 5m
   expr: sum by (pod) (increase(fairlead_log_lines_dropped_total{{ $own }}[5m])) > 0
   summary: "{{ $name }} logs faster than its output is read; lines are missing."
+- alert: ServiceTracesDropped
+  severity: warning
+  for: 15m
+  expr: >-
+    sum by (pod) (increase(fairlead_spans_dropped_total{{ $own }}[5m])) > 0
+    or sum by (pod) (increase(fairlead_log_records_dropped_total{{ $own }}[5m])) > 0
+  summary: "The collector does not take the traces or logs of {{ $name }}."
 - alert: ServiceCertificateExpiry
   severity: warning
   for: 1h

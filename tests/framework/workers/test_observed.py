@@ -93,7 +93,9 @@ async def test_logs_of_each_worker_go_out_as_well(start: Any) -> None:
         service = await (await start("--workers", "2", more=SAYING, **variables)).ready()
         for _ in range(40):
             assert await service.get("/say") == (200, "ok")
-        assert "fairlead_log_records_dropped_total 0" in (await service.get("/metrics", "management"))[1]
+        metrics = (await service.get("/metrics", "management"))[1]
+        assert "fairlead_log_records_dropped_total 0" in metrics
+        assert "fairlead_spans_dropped_total 0" in metrics
         service.signal(signal.SIGTERM)
         assert await service.process.wait() == 0
     said = [log for log in receiver.logs if log.body == "said"]

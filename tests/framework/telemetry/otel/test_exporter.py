@@ -57,8 +57,10 @@ def test_a_batch_arrives(limit: int, compression: str, monkeypatch: pytest.Monke
 
 
 def test_a_collector_that_refuses() -> None:
-    """The processor is told that the batch failed."""
+    """The processor is told that the batch failed, and what was in it is counted as lost."""
     with OtlpReceiver() as receiver:
         exporter = completing(OTLPSpanExporter(f"http://127.0.0.1:{receiver.port}/nowhere"), RESOURCE)
         assert exporter.export([OTHER]) is SpanExportResult.FAILURE
         exporter.shutdown()
+    assert exporter.collect()["fairlead_spans_dropped_total"]["series"] == [([], 1)]
+    assert completing(InMemorySpanExporter(), RESOURCE).collect()["fairlead_spans_dropped_total"]["series"] == [([], 0)]

@@ -38,6 +38,8 @@ def begin_opentelemetry(name: str, stream: LogStream | None, requests: RequestMe
     version = str(stream.identity.get("version", "")) if stream is not None else ""
     telemetry = OpenTelemetry(name, version=version)
     telemetry.begin(requests.add_exemplar, stream)
+    if telemetry.spans is not None:
+        registry.add(telemetry.spans)
     if telemetry.logs is not None:
         registry.add(telemetry.logs)
     return telemetry

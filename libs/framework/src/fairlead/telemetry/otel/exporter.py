@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from fairlead.telemetry.otel import wire
 from fairlead.telemetry.otel.finished_request import FinishedRequest
+from fairlead.telemetry.snapshot import Snapshot, family
 
 __all__ = ["Completing", "Writing", "completing"]
 
@@ -24,7 +25,7 @@ MAX_BYTES = 64 * 1024 * 1024
 Finished = ReadableSpan | FinishedRequest
 
 
-def completing(exporter: SpanExporter, resource: Resource) -> SpanExporter:
+def completing(exporter: SpanExporter, resource: Resource) -> Completing:
     """The fast way where it is known, else the library's: for another exporter, a version of it that is built otherwise, or one
     that shall measure itself."""
     is_known = type(exporter).__module__ == "opentelemetry.exporter.otlp.proto.http.trace_exporter"
@@ -35,14 +36,29 @@ def completing(exporter: SpanExporter, resource: Resource) -> SpanExporter:
 
 
 class Completing(SpanExporter):
-    """Makes the library's spans of finished requests."""
+    """Makes the library's spans of finished requests; a `Collector` for the registry."""
 
     def __init__(self, exporter: SpanExporter, resource: Resource) -> None:
         self._exporter = exporter
         self._resource = resource
+        self.dropped = 0
+        """Spans of batches that the collector did not take."""
 
     def export(self, spans: Sequence[Finished]) -> SpanExportResult:
         """Called in the processor's thread, with a batch."""
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._send(spans)
+        finally:
+            self.dropped += len(spans) if result is not SpanExportResult.SUCCESS else 0
+        return result
+
+    def collect(self) -> Snapshot:
+        """What was lost."""
+        help = "Spans of batches that the collector did not take."
+        return {"fairlead_spans_dropped_total": family("counter", help, [((), self.dropped)])}
+
+    def _send(self, spans: Sequence[Finished]) -> SpanExportResult:
         return self._exporter.export([self._complete(one) for one in spans])
 
     def _complete(self, one: Finished) -> ReadableSpan:
@@ -60,11 +76,10 @@ class Completing(SpanExporter):
 class Writing(Completing):
     """Sends bytes; what it does not know how to write, the library encodes."""
 
-    def export(self, spans: Sequence[Finished]) -> SpanExportResult:
-        """Called in the processor's thread, with a batch."""
+    def _send(self, spans: Sequence[Finished]) -> SpanExportResult:
         data = self._encode(spans)
         if len(data) > MAX_BYTES:  # what becomes of such a batch is the library's to decide
-            return super().export(spans)
+            return super()._send(spans)
         sent = self._exporter._client.export(data)  # type: ignore[attr-defined]
         return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE
 

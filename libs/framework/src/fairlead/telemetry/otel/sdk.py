@@ -34,7 +34,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.telemetry import tracing
 from fairlead.telemetry.otel import wants
 from fairlead.telemetry.otel.engine import Note, OtelEngine
-from fairlead.telemetry.otel.exporter import completing
+from fairlead.telemetry.otel.exporter import Completing, completing
 from fairlead.telemetry.otel.push import MetricsPush
 from fairlead.telemetry.otel.sampling import DrawnIds, sampling_from
 
@@ -85,6 +85,8 @@ class OpenTelemetry:
         """None unless logs are wanted."""
         self.engine: OtelEngine | None = None
         """None unless traces are wanted."""
+        self.spans: Completing | None = None
+        """Where their spans go; None likewise."""
 
     def begin(self, note: Note, stream: LogStream | None = None) -> None:
         """Make providers and exporters, and instrument the clients that are loaded. `note` is told of each traced request;
@@ -107,7 +109,8 @@ class OpenTelemetry:
     def _begin_traces(self, note: Note) -> None:
         ids = DrawnIds()
         self._provider = provider = OpenProvider(resource=self._resource, id_generator=ids)
-        processor = BatchSpanProcessor(completing(_exporter("traces", self._environ), self._resource))
+        self.spans = completing(_exporter("traces", self._environ), self._resource)
+        processor = BatchSpanProcessor(self.spans)
         provider.add_span_processor(processor)
         trace.set_tracer_provider(provider)
         self.engine = provider.engine = OtelEngine(provider, sampling_from(self._environ), ids, processor, note)
