@@ -11,7 +11,7 @@ next turn. So does `wake_soon`. But most handlers wait for message after message
   else, ends or fails, that is the *outcome*, which `conduct` passes on in the loop's next turn, as if the task had run the handler.
 
 PERF: waking the handler through a future, a handle and a turn takes a fifth more instructions for a whole echo; stepping the task's
-outermost coroutine, and not the innermost, a quarter.
+outermost coroutine, and not the handler's, 3,000 instructions more than the 14,600 of ours.
 """
 
 from __future__ import annotations
