@@ -115,7 +115,7 @@ lock: setup-dev ## Write requirements/*.txt anew from the .in files and pyprojec
 	$(COMPILE) requirements/parity.in -o requirements/parity.txt
 	cd tests/charts/custom_resources && npm $(if $(UPGRADE),update --save,install) --package-lock-only --omit-lockfile-registry-resolved --silent
 	$(foreach list,requirements telemetry,$(COMPILE) benchmarks/$(list).in -o benchmarks/$(list).txt$(newline))
-	$(COMPILE) benchmarks/more.in -c benchmarks/telemetry.txt -o benchmarks/more.txt
+	$(COMPILE) --override benchmarks/overrides.in benchmarks/more.in -c benchmarks/telemetry.txt -o benchmarks/more.txt
 	$(COMPILE) --no-deps requirements/docs.in -c requirements/dev.txt -o requirements/docs.txt
 	$(COMPILE) --no-deps requirements/helm.in -o requirements/helm.txt
 

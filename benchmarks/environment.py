@@ -35,7 +35,7 @@ def prepare(*, with_more: bool, with_telemetry: bool = False) -> None:
     if not PYTHON.exists():
         venv.create(FOLDER, with_pip=True)
     for one in missing:
-        options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(one)]
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", str(one)]
         subprocess.run([str(PYTHON), "-m", "pip", "install", *options], check=True)
     _marker().write_text("\n".join(sorted(_installed() | {_digest(one) for one in missing})))
 

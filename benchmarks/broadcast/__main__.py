@@ -23,8 +23,23 @@ from benchmarks.broadcast.servers import SERVERS
 from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.servers import Peer
 
-PLAIN = ("limit", "fairlead", "picows", "websockets", "aiohttp", "starlette", "sanic")
-DEFLATE = ("fairlead_deflate", "websockets_deflate", "aiohttp_deflate")
+PLAIN = (
+    "limit",
+    "fairlead",
+    "fairlead_send",
+    "picows",
+    "picows_prebuilt",
+    "websockets",
+    "aiohttp",
+    "tornado",
+    "starlette",
+    "sanic",
+    "granian_asgi",
+    "granian_rsgi",
+    "robyn",
+    "socketify",
+)
+DEFLATE = ("fairlead_deflate", "websockets_deflate", "aiohttp_deflate", "tornado_deflate")
 PER_ROUND = 50
 SETTLE_S = 1.0
 
@@ -65,8 +80,7 @@ def main() -> int:
 
 async def _broadcast(names: list[str], subscribers: int, rounds: int, core: int) -> int:
     """Each server is started once; then they take turns, round by round."""
-    rates: dict[str, list[float]] = {}
-    cpu: dict[str, list[float]] = {}
+    taken: dict[str, list[tuple[float, float, float]]] = {}
     failed = 0
     async with AsyncExitStack() as stack:
         crowds: dict[str, tuple[BroadcastServer, Crowd]] = {}
@@ -86,21 +100,31 @@ async def _broadcast(names: list[str], subscribers: int, rounds: int, core: int)
             order = list(crowds)
             for name in order[number % len(order) :] + order[: number % len(order)]:
                 server, crowd = crowds[name]
-                before_s = server.cpu_s()
                 try:
-                    took_s = await crowd.broadcast(PER_ROUND)
+                    row = await _round(server, crowd)
                 except (RuntimeError, TimeoutError) as error:
                     print(f"{name}, round {number + 1}: {error!r}", file=sys.stderr)
                     failed += 1
-                    continue
-                rates.setdefault(name, []).append(PER_ROUND * subscribers / took_s)
-                cpu.setdefault(name, []).append(PER_ROUND * subscribers / max(0.01, server.cpu_s() - before_s))
-    print(f"\n{subscribers} subscribers, {rounds} rounds of {PER_ROUND} messages; medians (and slowest–fastest round)")
-    print(f"{'server':<20} {'deliveries/s':>14} {'':>20} {'per CPU second':>15}")
-    for name, values in rates.items():
-        spread = f"{min(values):,.0f}–{max(values):,.0f}"
-        print(f"{name:<20} {statistics.median(values):>14,.0f} {spread:>20} {statistics.median(cpu[name]):>15,.0f}")
+                else:
+                    taken.setdefault(name, []).append(row)
+    print(f"\n{subscribers} subscribers, {rounds} rounds of {PER_ROUND} messages, then {PER_ROUND} one by one; medians")
+    print(f"{'server':<20} {'deliveries/s':>14} {'per CPU second':>16} {'one by one':>14}")
+    for name, rows in taken.items():
+        in_row_s, cpu_s, lone_cpu_s = (statistics.median(column) for column in zip(*rows, strict=True))
+        many = PER_ROUND * subscribers
+        print(f"{name:<20} {many / in_row_s:>14,.0f} {many / cpu_s:>16,.0f} {many / lone_cpu_s:>14,.0f}")
     return failed
+
+
+async def _round(server: BroadcastServer, crowd: Crowd) -> tuple[float, float, float]:
+    """Seconds, and the server's seconds of CPU time, for messages that follow each other as fast as the server sends them; then the
+    latter for as many of which each is sent when all have the one before."""
+    before_s = server.cpu_s()
+    took_s = await crowd.broadcast(PER_ROUND)
+    between_s = server.cpu_s()
+    for _ in range(PER_ROUND):
+        await crowd.broadcast(1)
+    return took_s, between_s - before_s, server.cpu_s() - between_s
 
 
 async def _idle(count: int, core: int) -> int:

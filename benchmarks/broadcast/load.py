@@ -58,7 +58,7 @@ class Subscriber(asyncio.Protocol):
             self.last = data[start + header : start + header + size]
             start += header + size
             self.frames += 1
-            if self.frames == self._crowd.expected:
+            if self.frames == self._crowd.expected and self is not self._crowd.subscribers[-1]:
                 self._crowd.arrived += 1
                 self._crowd.finish()
         self._rest = data[start:]
@@ -96,7 +96,8 @@ class Crowd:
             self.subscribers += part
 
     async def broadcast(self, count: int) -> float:
-        """Have `count` messages sent to all but the last one; seconds until all have arrived. Raises RuntimeError if some don't."""
+        """Have the last one ask for `count` messages to all others; seconds until all have arrived. Raises RuntimeError if some
+        don't. Whether the last one gets them too doesn't matter."""
         speaker, listeners = self.subscribers[-1], len(self.subscribers) - 1
         if self.lost:
             raise RuntimeError(f"{self.lost} connections were lost")

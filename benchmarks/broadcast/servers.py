@@ -1,4 +1,4 @@
-"""The servers of the broadcast, each a function that serves until SIGTERM."""
+"""The servers of the broadcast, each a function that serves until SIGTERM: the limit, Fairlead, and the peers."""
 
 from __future__ import annotations
 
@@ -8,42 +8,17 @@ import os
 import sys
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.answers import upgrade_answer
+from benchmarks.broadcast import native, peers
+from benchmarks.broadcast.task import LONG, MESSAGE, repeat, run
 
-MESSAGE = json.dumps(
-    {"type": "message", "group": "room:1", "id": "1732101010101-0", "data": {"text": "a price has changed", "n": 1}}
-)
-LONG = json.dumps(
-    {"type": "message", "products": [{"name": f"Brass lamp {n}", "price": {"amount": n, "currency": "EUR"}} for n in range(12)]}
-)
 TRACED_LINES = 50
 LAG_STEP_S = 0.002
 LAG_MESSAGES = 30
 LAG_PAUSE_S = 0.1
-
-
-async def repeat(count: int, send: Callable[[], Any]) -> None:
-    """Broadcast so often, one in each turn of the loop."""
-    for _ in range(count):
-        answer = send()
-        if isinstance(answer, Awaitable):
-            await answer
-        await asyncio.sleep(0)
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    """On uvloop, until SIGTERM."""
-    import uvloop
-
-    async def forever() -> None:
-        await main()
-        await asyncio.get_running_loop().create_future()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(forever())
 
 
 def limit(port: int) -> None:
@@ -118,6 +93,34 @@ def fairlead_deflate(port: int) -> None:
     _fairlead(port, compression="deflate", message=LONG)
 
 
+def fairlead_send(port: int) -> None:
+    """One `send` after the other, as in a chat room of the guide, without any of our means."""
+    import logging
+
+    from fairlead import App, Request
+    from fairlead.websocket import Websocket
+
+    logging.disable(logging.INFO)
+    app: App[Any, Any] = App("broadcast")
+    subscribers: set[Websocket] = set()
+
+    async def send() -> None:
+        for ws in subscribers:
+            await ws.send(MESSAGE)
+
+    @app.websocket("/", ping_interval=0)
+    async def subscriber(request: Request[Any, Any], ws: Websocket) -> None:
+        subscribers.add(ws)
+        try:
+            async for wish in ws:
+                subscribers.discard(ws)
+                await repeat(int(wish), send)
+        finally:
+            subscribers.discard(ws)
+
+    app.run("127.0.0.1", port, single_process=True, access_log=False, management_port=0)
+
+
 def _fairlead(port: int, *, compression: str | None, message: str) -> None:
     import logging
 
@@ -190,169 +193,28 @@ def _traced() -> dict[str, int]:
     return {f"{'/'.join(part.traceback[0].filename.split('/')[-3:])}:{part.traceback[0].lineno}": part.size for part in statistics}
 
 
-def websockets(port: int) -> None:
-    """The library's own server and its `broadcast`."""
-    _websockets(port, None, MESSAGE)
-
-
-def websockets_deflate(port: int) -> None:
-    """The same with permessage-deflate."""
-    _websockets(port, "deflate", LONG)
-
-
-def _websockets(port: int, compression: str | None, message: str) -> None:
-    from websockets.asyncio.server import broadcast, serve
-
-    subscribers: set[Any] = set()
-
-    async def subscriber(ws: Any) -> None:
-        subscribers.add(ws)
-        try:
-            async for wish in ws:
-                subscribers.discard(ws)
-                await repeat(int(wish), lambda: broadcast(subscribers, message))
-        finally:
-            subscribers.discard(ws)
-
-    async def main() -> None:
-        await serve(subscriber, "127.0.0.1", port, compression=compression, ping_interval=None, backlog=4096)
-
-    run(main)
-
-
-def aiohttp(port: int) -> None:
-    """One `send_str` after the other, as its users write it."""
-    _aiohttp(port, False, MESSAGE)
-
-
-def aiohttp_deflate(port: int) -> None:
-    """The same with permessage-deflate."""
-    _aiohttp(port, True, LONG)
-
-
-def _aiohttp(port: int, compress: bool, message: str) -> None:
-    from aiohttp import web
-
-    subscribers: set[Any] = set()
-
-    async def send() -> None:
-        for ws in subscribers:
-            await ws.send_str(message)
-
-    async def subscriber(request: Any) -> Any:
-        ws = web.WebSocketResponse(compress=compress)
-        await ws.prepare(request)
-        subscribers.add(ws)
-        async for wish in ws:
-            subscribers.discard(ws)
-            await repeat(int(wish.data), send)
-        subscribers.discard(ws)
-        return ws
-
-    async def main() -> None:
-        app = web.Application()
-        app.router.add_get("/", subscriber)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
-
-    run(main)
-
-
-def starlette(port: int) -> None:
-    """On uvicorn with the `websockets` library."""
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.routing import WebSocketRoute
-
-    subscribers: set[Any] = set()
-
-    async def send() -> None:
-        for ws in subscribers:
-            await ws.send_text(MESSAGE)
-
-    async def subscriber(ws: Any) -> None:
-        await ws.accept()
-        subscribers.add(ws)
-        async for wish in ws.iter_text():
-            subscribers.discard(ws)
-            await repeat(int(wish), send)
-        subscribers.discard(ws)
-
-    app = Starlette(routes=[WebSocketRoute("/", subscriber)])
-    uvicorn.run(
-        app, host="127.0.0.1", port=port, log_level="error", ws_per_message_deflate=False, ws_ping_interval=None, backlog=4096
-    )
-
-
-def sanic(port: int) -> None:
-    """In its single process."""
-    from sanic import Sanic
-
-    app: Any = Sanic("broadcast")
-    app.config.WEBSOCKET_PING_INTERVAL = None
-    subscribers: set[Any] = set()
-
-    async def send() -> None:
-        for ws in subscribers:
-            await ws.send(MESSAGE)
-
-    @app.websocket("/")
-    async def subscriber(request: Any, ws: Any) -> None:
-        subscribers.add(ws)
-        try:
-            async for wish in ws:
-                subscribers.discard(ws)
-                await repeat(int(wish), send)
-        finally:
-            subscribers.discard(ws)
-
-    app.run("127.0.0.1", port, single_process=True, access_log=False, motd=False, backlog=4096)
-
-
-def picows(port: int) -> None:
-    """In Cython, without a task."""
-    from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
-
-    subscribers: set[WSTransport] = set()
-    message = MESSAGE.encode()
-
-    def send() -> None:
-        for transport in subscribers:
-            transport.send(WSMsgType.TEXT, message)
-
-    class Subscriber(WSListener):
-        def on_ws_connected(self, transport: WSTransport) -> None:
-            subscribers.add(transport)
-
-        def on_ws_disconnected(self, transport: WSTransport) -> None:
-            subscribers.discard(transport)
-
-        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-            subscribers.discard(transport)
-            if frame.msg_type is WSMsgType.TEXT:
-                asyncio.get_running_loop().create_task(repeat(int(frame.get_payload_as_bytes()), send))
-
-    async def main() -> None:
-        await ws_create_server(lambda request: Subscriber(), "127.0.0.1", port, backlog=4096)
-
-    run(main)
-
-
 SERVERS: dict[str, Callable[[int], None]] = {
     function.__name__: function
     for function in (
         limit,
         bare,
         fairlead,
+        fairlead_send,
         fairlead_deflate,
-        websockets,
-        websockets_deflate,
-        aiohttp,
-        aiohttp_deflate,
-        starlette,
-        sanic,
-        picows,
+        native.picows,
+        native.picows_prebuilt,
+        native.granian_asgi,
+        native.granian_rsgi,
+        native.robyn,
+        native.socketify,
+        peers.websockets,
+        peers.websockets_deflate,
+        peers.aiohttp,
+        peers.aiohttp_deflate,
+        peers.starlette,
+        peers.sanic,
+        peers.tornado,
+        peers.tornado_deflate,
     )
 }
 

@@ -21,7 +21,7 @@ def own_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "PYTHON", sys.executable)
 
 
-@pytest.mark.parametrize("name", ["limit", "fairlead", "fairlead_deflate", "websockets_deflate"])
+@pytest.mark.parametrize("name", ["limit", "fairlead", "fairlead_send", "fairlead_deflate", "websockets_deflate"])
 async def test_every_message_arrives_everywhere(name: str) -> None:
     """So many frames at each subscriber as were asked for, and none at the one who asks; again and again."""
     with BroadcastServer(name, min(os.sched_getaffinity(0))) as server:
