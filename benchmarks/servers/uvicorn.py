@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.workloads import EVERYTHING, HELLO
 
@@ -74,8 +74,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": f"{message['type']}.complete"})
 
 
-def serve(port: int) -> None:
-    """Run until SIGTERM."""
+def serve(port: int, ws: Literal["auto", "websockets-sansio", "wsproto"] = "auto") -> None:
+    """Run until SIGTERM, with one of its websocket implementations; "auto" is the `websockets` library's old one."""
     import uvicorn
 
     uvicorn.run(
@@ -84,6 +84,7 @@ def serve(port: int) -> None:
         port=port,
         loop="uvloop",
         http="httptools",
+        ws=ws,
         access_log=False,
         log_level="warning",
     )
