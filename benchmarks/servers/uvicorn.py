@@ -74,8 +74,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": f"{message['type']}.complete"})
 
 
-def serve(port: int, ws: Literal["auto", "websockets-sansio", "wsproto"] = "auto") -> None:
-    """Run until SIGTERM, with one of its websocket implementations; "auto" is the `websockets` library's old one."""
+def serve(port: int, ws: Literal["auto", "websockets", "wsproto"] = "auto") -> None:
+    """Run until SIGTERM, with one of its websocket implementations; "auto" is websockets-sansio."""
     import uvicorn
 
     uvicorn.run(
