@@ -302,8 +302,16 @@ def test_requests_that_repeat_their_head(json_log: Recorded, make_request: MakeR
     requests[0].trace = TraceContext(TRACE, "b7ad6b7169203331", is_sampled=True, is_remote=False)
     for request, aborted in zip(requests, ("", "client", "", ""), strict=True):
         access_log.observe(request, 200, 0, 0, 0.001, aborted)
-    lines = json_log.lines()
-    assert {(line["client_ip"], line["user_agent"]) for line in lines} == {("192.0.2.1", "curl/8")}
+    access_log.observe(requests[3], 200, 5, 0, 0.001)
+    access_log.observe(requests[3], 404, 5, 0, 0.001)
+    requests[3].target = b"/products/43"
+    access_log.observe(requests[3], 404, 5, 0, 0.001)
+    requests[3].route = None
+    access_log.observe(requests[3], 404, 5, 0, 0.001)
+    *lines, size, status, target, route = json_log.lines()
+    assert (size["bytes"], status["status"], target["path"], route["route"]) == (5, 404, "/products/43", "_unmatched")
+    assert {(line["client_ip"], line["user_agent"]) for line in (*lines, size, status, target, route)} == {("192.0.2.1", "curl/8")}
+    assert {line["bytes"] for line in lines} == {0}
     assert [line.get("trace_id") for line in lines] == [TRACE, None, None, None]
     assert [line.get("aborted") for line in lines] == [None, "client", None, None]
 
