@@ -92,6 +92,8 @@ class AsgiTelemetry:
         """Hand over what is left; the process is as before. What did not begin has nothing to end."""
         if self._otel is not None:
             await self._otel.end(END_S)
+            if self._otel.spans is not None:
+                registry.remove(self._otel.spans)
             if self._otel.logs is not None:
                 registry.remove(self._otel.logs)
         for collector in self._collectors:

@@ -4,7 +4,7 @@ The kernel and the interpreter keep these numbers; they are read when a snapshot
 Prometheus clients agree on (`process_cpu_seconds_total` …); over the workers of a pod they add up.
 
 The exception is how long the collections take, during which nothing else runs: the interpreter says when one begins and
-ends. PERF: that costs 0.5 µs a collection, of which the smallest takes ten times as long.
+ends. PERF: that costs 0.9 µs a collection; one of a full youngest generation takes 9 µs.
 """
 
 from __future__ import annotations
