@@ -20,13 +20,13 @@ from fairlead.server.connection import HttpConnection
 from fairlead.server.shared import Shared
 from tests.framework.server.scripted import ScriptedTransport, until
 
-MAX_OBJECTS = 36
+MAX_OBJECTS = 38
 MAX_BYTES = 4400
 """On Python 3.11; frames and dictionaries of others differ a little."""
 OTHER_PYTHONS = 1.1
 ADDRESSES = 150
 """Both ends of the connection, when somebody has asked: the check of the origin does, or an access log."""
-MIDDLEWARE = 500
+MIDDLEWARE = 600
 """The frame of middleware, `ctx`, and the values of the path, which an application may have changed."""
 
 HANDSHAKE = (

@@ -110,7 +110,18 @@ LAZY: dict[str, Callable[[Request[Any, Any]], Any]] = {
 """Attribute → how it is computed."""
 
 # Everything that only says in other words what the head says; what others are computed from comes after them.
-_SAID_BY_HEAD = ("accept", "args", "cookies", "path", "query_string", "query_values", "remote_addr", "forwarded", "headers")
+_SAID_BY_HEAD = (
+    "accept",
+    "args",
+    "cookies",
+    "method",
+    "path",
+    "query_string",
+    "query_values",
+    "remote_addr",
+    "forwarded",
+    "headers",
+)
 
 
 def forget_parsed(request: Request[Any, Any]) -> None:
@@ -123,7 +134,7 @@ def forget_parsed(request: Request[Any, Any]) -> None:
     for name in _SAID_BY_HEAD:
         if name in known and _is_as_parsed(request, name, known[name]):
             del known[name]
-    request.__dict__ = known.copy()  # a dictionary that was emptied stays as large as it was
+    request.__dict__ = dict(known)  # one that was emptied, or copied, has places for all that any request ever kept
     request.head.forget_pairs()
 
 
