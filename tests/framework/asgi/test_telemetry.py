@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,6 +78,11 @@ def make_app(**config: Any) -> App[Any, Any]:
     async def broken(request: Request[Any, Any]) -> HTTPResponse:
         raise KeyError("secret")
 
+    @app.get("/pieces")
+    async def pieces(request: Request[Any, Any]) -> None:
+        response = await request.respond(content_type="text/plain")
+        await response.send(b"piece")
+
     @app.websocket("/echo")
     async def echo(request: Request[Any, Any], ws: Any) -> None:
         async for message in ws:
@@ -146,6 +152,24 @@ async def test_spans_metrics_and_logs_by_the_variables(serve: Serve, receiver: O
     assert {one.attributes["http.route"]: one.value for one in counted} == {"/products/<id:int>": 2, "/broken": 1}
 
 
+async def test_one_signal_alone(serve: Serve, receiver: OtlpReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics without traces and logs: numbers are pushed, and no span is made."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "none")
+    async with serve(make_app()) as url, httpx.AsyncClient(base_url=url) as client:
+        await client.get("/products/7")
+    assert [*receiver.spans, *receiver.logs] == []
+    assert {one.attributes["http.route"] for one in receiver.metrics if one.name == "http.server.request.duration"}
+
+
+async def test_without_opentelemetry(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody has loaded it, nothing is looked for and nothing is loaded."""
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace")
+    async with serve(make_app()) as url, httpx.AsyncClient(base_url=url) as client:
+        assert (await client.get("/pieces")).text == "piece"
+        assert "opentelemetry.trace" not in sys.modules
+
+
 async def test_the_access_log_where_the_logs_are_ours(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """After `configure` there is an event for each request; without it the server's own log is all."""
     seen: list[Event] = []
@@ -182,6 +206,7 @@ async def test_the_servers_span_is_joined(serve: Serve, fresh: None) -> None:
         answer = (await client.get("/products/7", headers={"traceparent": CALLER})).json()
         await client.get("/broken")
         await client.get("/nowhere")
+        await client.get("/pieces")
         async with websockets.connect(url.replace("http", "ws", 1) + "/echo") as ws:
             await ws.send("hello")
             await ws.recv()
@@ -195,8 +220,8 @@ async def test_the_servers_span_is_joined(serve: Serve, fresh: None) -> None:
     assert context is not None
     assert answer["traceparent"] == f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
     assert [event.attributes["exception.type"] for event in spans["GET /broken"].events if event.attributes] == ["KeyError"]
-    assert {"GET /echo"} < set(spans)
-    assert len(spans) == 4
+    assert {"GET /echo", "GET /pieces"} < set(spans)
+    assert len(spans) == 5
 
 
 async def test_a_span_that_is_joined_is_the_only_one(serve: Serve, receiver: OtlpReceiver) -> None:

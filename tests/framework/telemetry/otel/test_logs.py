@@ -21,7 +21,7 @@ from fairlead.telemetry import structured
 from fairlead.telemetry.access_log import AccessLog
 from fairlead.telemetry.logging import LogStream, configure
 from fairlead.telemetry.otel import wants
-from fairlead.telemetry.otel.logs import LogExport
+from fairlead.telemetry.otel.logs import LogExport, _Watched
 from fairlead.telemetry.rendering import Event
 from fairlead.testing.otlp import OtlpReceiver, ReceivedLog
 from tests.framework.telemetry.conftest import MakeRequest, Recorded
@@ -215,6 +215,7 @@ def test_a_batch_that_the_collector_refuses_is_counted(log: Recorded) -> None:
     exporter.go_on.set()
     export = LogExport(exporter, RESOURCE, {"OTEL_BLRP_MAX_QUEUE_SIZE": "-3"})
     export.begin(log.stream)
+    assert _Watched(exporter, export._around).force_flush(5) is True
     assert _logs.get_logger_provider().force_flush() is True  # type: ignore[attr-defined]
     logging.getLogger("app").warning("refused")
     export.take(Event(1.0, "no level", "app", "strange", {}))

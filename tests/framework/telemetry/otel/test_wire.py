@@ -88,6 +88,13 @@ def test_it_means_what_the_library_means(spans: list[ReadableSpan]) -> None:
     assert _flat(ExportTraceServiceRequest.FromString(wire.encode(spans))) == _flat(encode_spans(spans))
 
 
+def test_what_is_not_plain_is_the_librarys() -> None:
+    """A list, bytes, a number past 64 bits: the span arrives as the library makes it."""
+    for value in ([1, 2], b"bytes", 2**70):
+        span = ReadableSpan("x", SpanContext(1, 1, is_remote=False), attributes={"it": value, "ok": 1}, start_time=1, end_time=2)  # type: ignore[dict-item]
+        assert _flat(ExportTraceServiceRequest.FromString(wire.encode([span]))) == _flat(encode_spans([span]))
+
+
 def test_plain_spans_are_written_here() -> None:
     """The library is asked for resource and scope alone, once for each group: with a hundred spans as with one."""
     one = ReadableSpan(

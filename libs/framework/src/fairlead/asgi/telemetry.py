@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.app import App
 from fairlead.asgi.exchange import Shared
+from fairlead.dispatch import Dispatcher
 from fairlead.errors import ConfigurationError, Unauthorized
 from fairlead.request import Request
 from fairlead.response import HTTPResponse, raw
@@ -72,13 +73,14 @@ class AsgiTelemetry:
         self._collectors: list[Collector] = []
         self._otel: Any = None
         self._engine: OtelEngine | None = None
+        self._dispatcher: Dispatcher | None = None
 
     def begin(self) -> None:
         """Count, and trace as the environment says. Raises `ConfigurationError` for an exporter that is not installed."""
         stream = current_stream()
         if not _is_set_up_elsewhere():
             self._otel = begin_opentelemetry(self._app.name, stream, self._requests)
-        dispatcher = self._app.dispatcher
+        self._dispatcher = dispatcher = self._app.dispatcher
         if self._otel is not None and self._otel.engine is not None:
             self._engine = self._otel.engine
             dispatcher.tracer = _Tracer(self._engine)
@@ -99,9 +101,11 @@ class AsgiTelemetry:
         for collector in self._collectors:
             registry.remove(collector)
         self._process.end()
+        if self._dispatcher is not None:
+            self._dispatcher.observer = self._dispatcher.tracer = None
 
     def enter(self, request: Request[Any, Any]) -> JoinedSpan | Token[Any] | None:
-        """Join the span that is around us; else let code inside the request see its own. `leave` takes what this gives."""
+        """Join the span that is around us; else let code inside the request see its own. `leave` takes what this gives, if anything."""
         if "opentelemetry.trace" not in sys.modules:
             return None
         from opentelemetry import context
@@ -113,13 +117,13 @@ class AsgiTelemetry:
             return joined
         return context.attach(self._engine.ambient)
 
-    def leave(self, request: Request[Any, Any], entered: JoinedSpan | Token[Any] | None) -> None:
+    def leave(self, request: Request[Any, Any], entered: JoinedSpan | Token[Any]) -> None:
         """The request has been handled."""
         if isinstance(entered, Token):
             from opentelemetry import context
 
             context.detach(entered)
-        elif entered is not None:
+        else:
             entered.finish(request)
 
 
