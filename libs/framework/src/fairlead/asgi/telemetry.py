@@ -105,7 +105,7 @@ class AsgiTelemetry:
             self._dispatcher.observer = self._dispatcher.tracer = None
 
     def enter(self, request: Request[Any, Any]) -> JoinedSpan | Token[Any] | None:
-        """Join the span that is around us; else let code inside the request see its own. `leave` takes what this gives, if anything."""
+        """Join the span that is around us; else let code inside the request see its own. `leave` takes what this gives."""
         if "opentelemetry.trace" not in sys.modules:
             return None
         from opentelemetry import context
