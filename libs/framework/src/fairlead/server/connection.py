@@ -150,7 +150,7 @@ class HttpConnection(Link):
         position, size = 0, len(data)
         try:
             for _ in _TURN:
-                # PERF: the same head again is known by one comparison, an eighth of the time of a small request; a miss is 1 %
+                # PERF: the same head again is known by one comparison: 70 ns in place of 470, of 3,500 for a small request
                 if data.startswith(self._repeated, position):
                     position += len(self._repeated)
                     method, target = self._request_line
