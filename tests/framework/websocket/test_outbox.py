@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from fairlead.channels import Fanout, StreamPosition
 from fairlead.channels.fanout import ROUND_BYTES, SLICE
@@ -294,5 +295,35 @@ def test_a_round_takes_what_has_come_meanwhile(run: Run) -> None:
         zero, one, many, five = (PreparedMessage(message).plain for message in ("0", "1", big, "5"))
         assert spy.writes == [zero, one + 2 * many, many + five]
         assert (stats.messages_sent, stats.bytes_sent) == (6 * len(lines), (3 + 3 * len(big)) * len(lines))
+
+    run(test)
+
+
+def test_who_compresses_or_counts_for_itself_is_sent_each_message(run: Run) -> None:
+    """A websocket with compression is sent its own frames, and counters that stand in for the server's (a span's) are told of each
+    message, also where several leave together."""
+
+    class Noting(WebsocketStats):
+        noted: list[int]
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "messages_sent":
+                self.__dict__.setdefault("noted", []).append(value)
+            super().__setattr__(name, value)
+
+    async def test(make: Make) -> None:
+        extension = PerMessageDeflate(True, True, 12, 12)
+        noting, compressing = await make(Noting()), await make(None, Accepted(accept="", extensions=(extension,)))
+        fanout = Fanout(gap_notice="gap")
+        fanout.history.restart(BEGINNING)
+        for line in (noting, compressing):
+            fanout.subscribe(line.ws)
+        for number in range(3):
+            fanout.publish(StreamPosition(number + 1, 0), "long enough to be compressed " * 10)
+        assert len(await noting.read(3)) == 3
+        assert noting.stats.noted == [0, 1, 2, 3]  # type: ignore[attr-defined]
+        await turns()
+        assert len(compressing.peer.recv(10_000)) < 3 * 100
+        assert compressing.stats.bytes_sent == 3 * 29 * 10
 
     run(test)
