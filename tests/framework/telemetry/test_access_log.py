@@ -152,8 +152,9 @@ def test_sampling_keeps_errors(json_log: Recorded, make_request: MakeRequest, mo
 def test_bytes_are_those_that_were_sent(json_log: Recorded, make_request: MakeRequest) -> None:
     """Nothing of a body goes out in answer to HEAD, or with 204 and 304; the metrics count likewise, every time."""
     access_log = AccessLog(json_log.stream)
-    for method, status in ((b"GET", 200), (b"HEAD", 200), (b"HEAD", 200), (b"GET", 304)):
-        access_log.observe(make_request(method=method), status, 13, 0, 0.001)
+    get, head = make_request(), make_request(method=b"HEAD")
+    for request, status in ((get, 200), (head, 200), (head, 200), (get, 304)):
+        access_log.observe(request, status, 13, 0, 0.001)
     assert [line["bytes"] for line in json_log.lines()] == [13, 0, 0, 0]
     sizes = access_log.metrics.collect()["http_server_response_body_size_bytes"]["series"]
     assert [value for _, value in sizes] == [[13, 1], [0, 2], [0, 1]]
@@ -296,12 +297,15 @@ def test_requests_that_repeat_their_head(json_log: Recorded, make_request: MakeR
 
     access_log = AccessLog(json_log.stream, with_user_agent=True)
     requests = [make_request(headers={"User-Agent": "curl/8"}) for _ in range(4)]
+    requests[0].head.has_trace = False  # as the server finds
     for request in requests:
         request.head = requests[0].head
+        request.route = requests[0].route
     monkeypatch.setitem(spans, requests[0], Span())
     requests[0].trace = TraceContext(TRACE, "b7ad6b7169203331", is_sampled=True, is_remote=False)
     for request, aborted in zip(requests, ("", "client", "", ""), strict=True):
         access_log.observe(request, 200, 0, 0, 0.001, aborted)
+    assert requests[0].head.note[-1] == ',"client_ip":"192.0.2.1","user_agent":"curl/8"}\n'
     access_log.observe(requests[3], 200, 5, 0, 0.001)
     access_log.observe(requests[3], 404, 5, 0, 0.001)
     requests[3].target = b"/products/43"

@@ -5,7 +5,7 @@ here lines wait in a bounded buffer, and what does not fit is counted and left o
 
     write(line) ────────────────────────┐
                                         ├─> pending blocks (bounded by bytes) ──> pieces ──> stdout
-    lane.extend(pieces of a line) ──> turn_over()
+    lane.extend(pieces of a line) ──> attend()
 
 Who writes? Whoever calls `turn_over`, when the kernel promises not to block (`RWF_NOWAIT`: pipes from Linux 6.4 on; a file and
 /dev/null never do): then no other thread is woken for it, which under load would cost the loop more than the lines do (each
@@ -113,7 +113,7 @@ class LineWriter:
         """See to a lane that is full, or that the thread does not know of."""
         if len(self.lane) >= LANE_PIECES:
             self.turn_over()
-        elif not self.lane_limit:
+        else:
             self.awaken()
 
     def turn_over(self) -> None:
