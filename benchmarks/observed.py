@@ -40,7 +40,7 @@ class JsonLines(logging.Formatter):
 def trace_one_in_a_hundred() -> None:
     """By the standard variables."""
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = os.environ.get(ENDPOINT, "http://127.0.0.1:9")
-    os.environ["OTEL_METRICS_EXPORTER"] = "none"
+    os.environ["OTEL_METRICS_EXPORTER"] = os.environ["OTEL_LOGS_EXPORTER"] = "none"
     os.environ["OTEL_TRACES_SAMPLER"] = "parentbased_traceidratio"
     os.environ["OTEL_TRACES_SAMPLER_ARG"] = "0.01"
 

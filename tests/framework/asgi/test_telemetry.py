@@ -58,7 +58,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def receiver(fresh: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpReceiver]:
     """A collector that the environment names, for logs as well."""
     with OtlpReceiver() as receiver:
-        for name, value in {**receiver.environ(), "OTEL_LOGS_EXPORTER": "otlp"}.items():
+        for name, value in receiver.environ().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("fairlead.telemetry.otel.sdk.CLIENTS", {})  # the client of the tests is in this process as well
         yield receiver

@@ -89,7 +89,7 @@ async def say(request):
 async def test_logs_of_each_worker_go_out_as_well(start: Any) -> None:
     """K10: named, logs arrive from every worker, in the trace of their request and masked; the last ones at the drain."""
     with OtlpReceiver() as receiver:
-        variables = receiver.environ() | {"OTEL_LOGS_EXPORTER": "otlp", "FAIRLEAD_ACCESS_LOG_OTLP": "true"}
+        variables = receiver.environ() | {"FAIRLEAD_ACCESS_LOG_OTLP": "true"}
         service = await (await start("--workers", "2", more=SAYING, **variables)).ready()
         for _ in range(40):
             assert await service.get("/say") == (200, "ok")

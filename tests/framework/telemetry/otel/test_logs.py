@@ -68,7 +68,9 @@ def _one(receiver: OtlpReceiver) -> ReceivedLog:
     ("environ", "expected"),
     [
         ({}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_LOGS_EXPORTER": "none"}, False),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, False),
         ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://collector:4318/v1/logs"}, True),
         ({"OTEL_LOGS_EXPORTER": "otlp"}, True),
         ({"OTEL_LOGS_EXPORTER": "console"}, True),
@@ -76,8 +78,8 @@ def _one(receiver: OtlpReceiver) -> ReceivedLog:
         ({"OTEL_LOGS_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, False),
     ],
 )
-def test_logs_must_be_named(environ: dict[str, str], expected: bool) -> None:
-    """The endpoint for everything does not turn them on: they are on stdout, and would be collected twice (K10)."""
+def test_what_turns_logs_on(environ: dict[str, str], expected: bool) -> None:
+    """K10: the standard variables, as for traces and metrics, and nothing else."""
     assert wants("logs", environ) is expected
 
 

@@ -228,7 +228,8 @@ def telemetry(environ: Mapping[str, str], port: int = OTLP_PORT) -> dict[str, st
     """What the services are told of OpenTelemetry: nothing when the caller speaks of it, or when nobody listens on `port`."""
     if any(name.startswith("OTEL_") for name in environ) or not is_taken(port):
         return {}
-    return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{port}", "OTEL_EXPORTER_OTLP_TIMEOUT": OTLP_TIMEOUT_S}
+    endpoint = f"http://{LOOPBACK}:{port}"
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": OTLP_TIMEOUT_S, "OTEL_LOGS_EXPORTER": "none"}
 
 
 async def _together(*work: Coroutine[Any, Any, T]) -> list[T]:

@@ -21,14 +21,11 @@ __all__ = ["wants"]
 
 
 def wants(signal: Literal["traces", "metrics", "logs"], environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the environment asks for this signal: an endpoint or an exporter is named, and nothing turns it off.
-
-    Logs must be named themselves: they are on stdout already, and whoever collects that would have them twice.
-    """
+    """Whether the environment asks for this signal: an endpoint or an exporter is named, and nothing turns it off."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     exporter = environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
     if exporter:
         return exporter != "none"
-    names = ["OTEL_EXPORTER_OTLP_ENDPOINT"] if signal != "logs" else []
-    return any(environ.get(name, "").strip() for name in (*names, f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"))
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return any(environ.get(name, "").strip() for name in names)
