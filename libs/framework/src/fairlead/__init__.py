@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # known by this name to type checkers; importing `typing` tak
     from fairlead.request import Request
     from fairlead.response import HTTPResponse, JSONResponse, empty, html, json, raw, redirect, responds, text
     from fairlead.uploads import File
-    from fairlead.websocket.session import Websocket
+    from fairlead.websocket.websocket import Websocket
 
 __version__ = "26.11.0"
 

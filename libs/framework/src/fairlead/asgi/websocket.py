@@ -24,7 +24,7 @@ from fairlead.request import Request
 from fairlead.types import Message, Receive, Scope, Send
 from fairlead.websocket.frames import BINARY, PONG, TEXT, control_frame, frame
 from fairlead.websocket.handshake import admit
-from fairlead.websocket.session import Websocket
+from fairlead.websocket.websocket import Websocket
 
 logger = logging.getLogger("fairlead.asgi")
 

@@ -12,7 +12,7 @@ from fairlead.mount.http import ResponseWriter, StartTask
 from fairlead.request import Request
 from fairlead.types import ASGIApplication, Message, Scope
 from fairlead.websocket.conversation import serve
-from fairlead.websocket.session import Websocket
+from fairlead.websocket.websocket import Websocket
 
 DENIAL = "websocket.http.response"
 

@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 
 from fairlead.errors import WebsocketClosed
 from fairlead.websocket.frames import TEXT, Encoding, encode_message
-from fairlead.websocket.session import NORMAL_CODES
+from fairlead.websocket.websocket import NORMAL_CODES
 
 Message: TypeAlias = str | bytes
 HeaderItems: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]

@@ -15,9 +15,9 @@ from fairlead.websocket.conversation import ending_of, restart_reason, serve
 from fairlead.websocket.handshake import Accepted, handshake_response, is_upgrade, negotiate
 from fairlead.websocket.prepared import PreparedMessage
 from fairlead.websocket.send_queue import Overflow, SendQueue
-from fairlead.websocket.session import Websocket
 from fairlead.websocket.stats import WebsocketStats
 from fairlead.websocket.view import WebsocketView
+from fairlead.websocket.websocket import Websocket
 
 __all__ = [
     "Accepted",

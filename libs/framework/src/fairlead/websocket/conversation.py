@@ -13,7 +13,7 @@ from typing import Any, Final
 from fairlead.errors import FairleadException, ServiceUnavailable, WebsocketClosed
 from fairlead.request import Request
 from fairlead.types import Handler
-from fairlead.websocket.session import Websocket
+from fairlead.websocket.websocket import Websocket
 
 DONE: Final = 1000
 POLICY_VIOLATION: Final = 1008

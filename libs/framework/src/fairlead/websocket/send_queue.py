@@ -24,7 +24,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final
 
 from fairlead.websocket.prepared import PreparedMessage
-from fairlead.websocket.session import Websocket
+from fairlead.websocket.websocket import Websocket
 
 TRY_AGAIN_LATER: Final = 1013
 """The close code for a peer that is too slow (IANA websocket close code registry)."""

@@ -24,7 +24,7 @@ import msgspec
 from fairlead.errors import WebsocketClosed
 from fairlead.request import Request
 from fairlead.websocket.conversation import ending_of
-from fairlead.websocket.session import Websocket
+from fairlead.websocket.websocket import Websocket
 
 INVALID_DATA = 1007
 """The close code for a message whose content is not what its type demands (RFC 6455 §7.4.1)."""
