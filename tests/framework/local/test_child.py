@@ -98,9 +98,9 @@ async def test_parent_killed() -> None:
         "import asyncio, sys\n"
         "from fairlead.local.child import Child\n"
         "async def main():\n"
-        "    child = await Child.start([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        "    print(child.pid, flush=True)\n"
-        "    await child.wait()\n"
+        "    child = await Child.start([sys.executable, '-c', 'import time; print(flush=True); time.sleep(60)'])\n"
+        "    async for line in child.lines():  # it runs, so the kernel knows of the signal\n"
+        "        print(child.pid, flush=True)\n"
         "asyncio.run(main())\n"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)

@@ -64,11 +64,13 @@ def make_app(*, guarded: bool = False) -> App:
 async def open_websockets(app: App, handshakes: list[str]) -> tuple[Shared, list[ScriptedTransport], list[Any]]:
     """A server with websockets that wait for their first message, and what there was before the first of them.
 
-    That is kept, lest something new takes the place and the `id` of something old.
+    That is kept, lest something new takes the place and the `id` of something old. The collector does not know of all of it:
+    caches of plain things (those of `re`, say) are found with whoever holds them.
     """
     loop = asyncio.get_running_loop()
     shared, transports = Shared(app.finalise(), Limits(), loop), []
     before = gc.get_objects()
+    before += [thing for thing in gc.get_referents(*before) if not gc.is_tracked(thing)]
     for handshake in handshakes:
         connection = HttpConnection(shared)
         transport = ScriptedTransport(connection)

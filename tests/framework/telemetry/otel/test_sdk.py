@@ -119,6 +119,9 @@ async def test_the_end_waits_no_longer_than_it_may(receiver: OtlpReceiver, caplo
         telemetry = OpenTelemetry("shop")
         telemetry.begin(lambda *note: None)
         await telemetry.end(0)
+        trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
+        assert telemetry.logs is not None
+        telemetry.logs.shutdown()  # a worker would be gone now, and its threads with it
 
     await asyncio.create_task(begin_and_end())
     assert "traces, metrics or logs could not be handed over in time" in [record.message for record in caplog.records]
