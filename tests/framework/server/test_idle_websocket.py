@@ -97,7 +97,7 @@ def reachable(roots: list[Any], stop: set[int]) -> dict[int, Any]:
 
 
 def own(shared: Shared, transports: list[ScriptedTransport], before: list[Any]) -> list[Any]:
-    """What one of three websockets has for itself, not the first: the lesser of two, should a cache of the process change meanwhile."""
+    """What a websocket other than the first has for itself: the lesser of two, lest a cache of the process counts."""
     stop = {id(thing) for thing in before}
     second, third = (
         reachable([transport.protocol, connection], stop)
